@@ -1,0 +1,1 @@
+"""Schemas: what a reading is, and the columns of every table."""

@@ -1,0 +1,60 @@
+"""The tables that a run writes, from one source: `schemas/bigquery/*.json`.
+
+Each file is a BigQuery JSON schema with a description for every column. The Arrow schemas of the
+local store are derived from it, so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+__all__ = ["TABLES", "arrow_schema", "bigquery_schema"]
+
+FOLDER = Path(__file__).parent / "bigquery"
+TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+
+ARROW_TYPES = {
+    "STRING": pa.string(),
+    "INT64": pa.int64(),
+    "FLOAT64": pa.float64(),
+    "BOOL": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
+
+
+@functools.cache
+def bigquery_schema(table: str) -> list[dict[str, str]]:
+    """The table's columns as BigQuery's JSON schema.
+
+    Args:
+        table: one of `TABLES`.
+
+    Returns:
+        A list of `{"name", "type", "mode", "description"}`.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    if table not in TABLES:
+        msg = f"no table {table!r}; there are {', '.join(TABLES)}"
+        raise KeyError(msg)
+    fields: list[dict[str, str]] = json.loads((FOLDER / f"{table}.json").read_text("utf-8"))
+    return fields
+
+
+@functools.cache
+def arrow_schema(table: str) -> pa.Schema:
+    """The table's columns as an Arrow schema; REQUIRED columns are not nullable."""
+    return pa.schema(
+        pa.field(
+            column["name"],
+            ARROW_TYPES[column["type"]],
+            nullable=column["mode"] != "REQUIRED",
+            metadata={"description": column["description"]},
+        )
+        for column in bigquery_schema(table)
+    )

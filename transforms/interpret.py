@@ -1,0 +1,177 @@
+"""From the fields of records to readings: types, ranges, and the cause where one is no reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.message_formats import MessageFormat
+from schemas.reading import READINGS
+from schemas.reasons import Causes
+from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
+from transforms.numbers import parse_numbers
+from transforms.spans import Bools, Floats, Ints, Spans, gather_words
+from transforms.timestamps import parse_timestamps
+
+__all__ = ["MAX_VALUE", "Columns", "interpret", "reading_batch"]
+
+MAX_VALUE = 1e9
+"""Values beyond ±1e9 are `out_of_range`: no sensor means them, and sums must stay exact."""
+
+MAX_LATITUDE, MAX_LONGITUDE = 90.0, 180.0
+FRANCE = ("france", "fr", "fra")
+"""What a message may write, in any case, to say that its country is France."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of n readings, and `causes`: 0 where good, else the number of the cause."""
+
+    ids: Spans
+    times: Ints
+    longitudes: Floats
+    latitudes: Floats
+    micros: Ints
+    in_france: Bools
+    causes: npt.NDArray[np.uint8]
+
+
+def interpret(
+    fields: Fields, message_format: MessageFormat, causes: Causes, *, strict: bool = False
+) -> Columns:
+    """Reads the fields as the format says.
+
+    Args:
+        fields: of n records; keys that the format does not name are not looked at.
+        message_format: which key is what.
+        causes: gives the numbers of the causes; new ones are added.
+        strict: the numbers' text has not been through a JSON parser: what is not exact JSON
+            syntax gets the cause `not_json`.
+
+    Returns:
+        n rows. Where several things are wrong with a record, the first in the order of
+        `schemas.reasons.REASONS` is its cause.
+    """
+    form, by_key = message_format, fields.by_key
+    cause = np.zeros(len(fields.rows), np.uint8)
+
+    def blame(wrong: Bools, reason: str, detail: str) -> None:
+        if wrong.any():
+            cause[wrong & (cause == 0)] = causes.number(reason, detail)
+
+    for key in form.required:
+        blame(by_key[key].kinds == MISSING, "missing_field", f"the field {key} is missing")
+    for key in form.required:
+        blame(by_key[key].kinds == NULL, "null_value", f"the field {key} is null")
+    for key in form.required:
+        blame(by_key[key].kinds == OTHER, "wrong_type", _wrong_type(key, form))
+
+    identifier = by_key[form.id]
+    numbers = {
+        key: parse_numbers(by_key[key].spans, micros=False)
+        for key in (form.longitude, form.latitude)
+    }
+    numbers[form.value] = parse_numbers(by_key[form.value].spans)
+    if strict:
+        for key, read in numbers.items():
+            doubtful = (by_key[key].kinds == NUMBER) & ~read.is_json
+            blame(doubtful, "not_json", "a number is not JSON")
+        blame(_leading_zero(identifier), "not_json", "a number is not JSON")
+    fractional = (identifier.kinds == NUMBER) & _not_integer(identifier)
+    blame(fractional, "wrong_type", _wrong_type(form.id, form))
+    for key in (form.latitude, form.longitude, form.value):
+        blame(~numbers[key].is_number, "wrong_type", _wrong_type(key, form))
+
+    times = parse_timestamps(by_key[form.time].spans)
+    blame(~times.good, "bad_timestamp", f"the field {form.time} is not a timestamp we know")
+    longitudes, latitudes = numbers[form.longitude].values, numbers[form.latitude].values
+    for key, values, most in (
+        (form.latitude, latitudes, MAX_LATITUDE),
+        (form.longitude, longitudes, MAX_LONGITUDE),
+    ):
+        detail = f"the field {key} is not a number from -{most:.0f} to {most:.0f}"
+        blame(~(np.abs(values) <= most), "bad_coordinates", detail)
+    value = numbers[form.value]
+    blame(~np.isfinite(value.values), "not_finite", f"the field {form.value} is not finite")
+    detail = f"the field {form.value} is beyond ±{MAX_VALUE:.0e}"
+    blame(np.abs(value.values) > MAX_VALUE, "out_of_range", detail)
+
+    in_france = _says_france(by_key[form.country])
+    return Columns(
+        identifier.spans, times.micros, longitudes, latitudes, value.micros, in_france, cause
+    )
+
+
+def reading_batch(
+    columns: Columns, rows: npt.NDArray[np.int64], message_format: MessageFormat, source: str
+) -> pa.RecordBatch:
+    """The given rows as a batch of readings.
+
+    Args:
+        columns: what `interpret` gave.
+        rows: which rows, all good.
+        message_format: says the quantity.
+        source: where the rows came from.
+
+    Returns:
+        A batch of schema `READINGS`.
+    """
+    count = len(rows)
+    whole = count == len(columns.times)
+
+    def pick(values: npt.NDArray) -> npt.NDArray:
+        return values if whole else values[rows]
+
+    same = pa.array(np.zeros(count, np.int8))
+    return pa.RecordBatch.from_arrays(
+        [
+            (columns.ids if whole else columns.ids.take(rows)).to_arrow(),
+            pa.DictionaryArray.from_arrays(same, [message_format.quantity]),
+            pa.array(pick(columns.times)).view(READINGS.field("event_time").type),
+            pa.array(pick(columns.longitudes)),
+            pa.array(pick(columns.latitudes)),
+            pa.array(pick(columns.micros)),
+            pa.array(pick(columns.in_france)),
+            pa.DictionaryArray.from_arrays(same, [source]),
+        ],
+        schema=READINGS,
+    )
+
+
+def _wrong_type(key: str, form: MessageFormat) -> str:
+    wanted = "a string or an integer" if key in (form.id, form.time) else "a number"
+    return f"the field {key} is not {wanted}"
+
+
+def _not_integer(field: Field) -> Bools:
+    """Where the text of a number has a dot, an exponent or a letter (NaN)."""
+    if not (field.kinds == NUMBER).any():
+        return np.zeros(len(field.kinds), bool)
+    text = field.spans.gather(field.spans.starts, 24)
+    other = ((text - np.uint8(0x30)) > 9) & (text != 0x2D)
+    return np.asarray((other & (np.arange(24) < field.spans.lengths[:, None])).any(axis=1))
+
+
+def _leading_zero(field: Field) -> Bools:
+    """Where an integer begins with a zero that is not all of it."""
+    if not (field.kinds == NUMBER).any():
+        return np.zeros(len(field.kinds), bool)
+    buffer, starts = field.spans.buffer, field.spans.starts
+    negative = buffer[starts] == 0x2D
+    digits = field.spans.lengths - negative
+    zero = (buffer[starts + negative] == 0x30) & (digits > 1)
+    return np.asarray((field.kinds == NUMBER) & (zero | (digits == 0)))
+
+
+def _says_france(country: Field) -> Bools:
+    lengths = country.spans.lengths
+    word, _ = gather_words(country.spans.buffer, country.spans.starts)
+    says = np.zeros(len(lengths), bool)
+    for name in FRANCE:
+        mask = np.uint64((1 << (8 * len(name))) - 1)
+        lower = (word | np.uint64(0x2020202020202020)) & mask
+        says |= (lengths == len(name)) & (lower == np.uint64(int.from_bytes(name.encode(), "little")))
+    return says & (country.kinds == STRING)

@@ -1,0 +1,150 @@
+"""ParseReadings: from bytes to batches of readings, with every other record kept and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.windowed_value import WindowedValue
+
+from schemas.message_formats import MESSAGE_FORMATS
+from transforms.balance import count
+from transforms.batches import stamped
+from transforms.parse_block import BlockParser, Parsed
+from transforms.payload import Oversized, Payload
+from transforms.rejections import one_rejection, place_in
+from transforms.spans import PADDING, Spans, padded
+
+__all__ = ["ParseReadings", "ParsedReadings"]
+
+Message: TypeAlias = Payload | Oversized | bytes | str
+REJECTED = "rejected"
+FLUSH_FROM = 1 << 22
+
+
+@dataclass(frozen=True)
+class ParsedReadings:
+    """The two outputs of `ParseReadings`.
+
+    Attributes:
+        readings: batches of schema `schemas.reading.READINGS`.
+        rejected: batches of schema `schemas.reading.REJECTED`.
+    """
+
+    readings: beam.PCollection[pa.RecordBatch]
+    rejected: beam.PCollection[pa.RecordBatch]
+
+    def __or__(self, transform: beam.PTransform) -> Any:
+        """The readings go on; `parsed | AssignRegions()` is `parsed.readings | …`."""
+        return self.readings | transform
+
+
+class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
+    """Parses JSON messages into batches of readings.
+
+    Elements in are `bytes` or `str`, each one message (an object, or an array of objects), or
+    `Payload`s, each a block of JSON lines: far fewer elements, so far faster. The result has two
+    outputs, `readings` and `rejected`; `|` goes on with the readings. Batches carry their oldest
+    event time as their timestamp.
+
+    What each field must be, and the reasons of rejection, are in docs/messages.md. The counters
+    `read` and `rejected` of the namespace `balance` count records.
+
+    Args:
+        message_format: one of `schemas.message_formats.MESSAGE_FORMATS`.
+
+    Raises:
+        ValueError: there is no such message format.
+    """
+
+    def __init__(self, message_format: str = "regional") -> None:
+        super().__init__()
+        if message_format not in MESSAGE_FORMATS:
+            known = ", ".join(MESSAGE_FORMATS)
+            msg = f"unknown message format {message_format!r}; there are {known}"
+            raise ValueError(msg)
+        self._message_format = message_format
+
+    def expand(self, pcoll: beam.PCollection[Message]) -> ParsedReadings:
+        parsed = pcoll | "Parse" >> beam.ParDo(_Parse(self._message_format)).with_outputs(
+            REJECTED, main="readings"
+        )
+        for output in (parsed.readings, parsed[REJECTED]):
+            output.element_type = pa.RecordBatch
+        return ParsedReadings(parsed.readings, parsed[REJECTED])
+
+
+class _Parse(beam.DoFn):
+    """Messages of a bundle are gathered, so that the parser sees thousands at once."""
+
+    def __init__(self, message_format: str) -> None:
+        self._message_format = message_format
+
+    def setup(self) -> None:
+        self._parser = BlockParser(MESSAGE_FORMATS[self._message_format])
+
+    def start_bundle(self) -> None:
+        self._messages: dict[Any, list[bytes]] = {}
+        self._size = 0
+
+    def process(self, element: Message, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
+        if isinstance(element, Payload):
+            yield from _outputs(self._parse(element))
+        elif isinstance(element, Oversized):
+            yield from _outputs(_too_large(element))
+        else:
+            text = element.encode() if isinstance(element, str) else element
+            # A line break inside a message can only stand between its tokens.
+            self._messages.setdefault(window, []).append(text.replace(b"\n", b" "))
+            self._size += len(text)
+            if self._size >= FLUSH_FROM:
+                for _, parsed in self._flush():
+                    yield from _outputs(parsed)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for window, parsed in self._flush():
+            for output in _outputs(parsed):
+                if isinstance(output, TaggedOutput):
+                    at = window.max_timestamp()
+                    rejected = WindowedValue(output.value, at, (window,))
+                    yield TaggedOutput(REJECTED, rejected)
+                else:
+                    yield WindowedValue(output.value, output.timestamp, (window,))
+
+    def _flush(self) -> Iterator[tuple[Any, Parsed]]:
+        messages, self._messages, self._size = self._messages, {}, 0
+        for window, texts in messages.items():
+            yield window, self._parser.parse(b"\n".join(texts), "message", None)
+
+    def _parse(self, payload: Payload) -> Parsed:
+        if payload.elements is None:
+            return self._parser.parse(payload.data, payload.source, payload.offset)
+        starts, lengths = payload.elements
+        records = Spans(padded(payload.data), np.asarray(starts) + PADDING, np.asarray(lengths))
+        return self._parser.parse_records(records, payload.source, payload.offset)
+
+
+def _too_large(record: Oversized) -> Parsed:
+    rejected = one_rejection(
+        reason="too_large",
+        detail=f"the record has {record.size:,} bytes, more than can be held",
+        raw=record.head,
+        raw_size=record.size,
+        raw_sha256=record.sha256,
+        source=place_in(record.source, record.offset),
+    )
+    return Parsed(1, rejected=[rejected])
+
+
+def _outputs(parsed: Parsed) -> Iterator[Any]:
+    count("read", parsed.read)
+    count("rejected", sum(batch.num_rows for batch in parsed.rejected))
+    for batch in parsed.readings:
+        yield stamped(batch)
+    for batch in parsed.rejected:
+        yield TaggedOutput(REJECTED, batch)

@@ -1,0 +1,128 @@
+"""RegionalMeans: statistics by region, quantity and event-time window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
+from apache_beam.utils.timestamp import MAX_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.balance import count
+from transforms.slices import SliceAccumulator
+from transforms.statistics import STATISTICS, Statistic
+from transforms.window_means import window_rows
+from transforms.windows import HOURLY, SLIDING, SlidingWindow, slice_seconds
+
+__all__ = ["HourlyMeans", "RegionalMeans", "SlidingMeans"]
+
+SHARDS = 16
+
+
+class RegionalMeans(
+    beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]
+):
+    """Count, mean, minimum, maximum and standard deviation of every window of every region.
+
+    Elements in are batches of schema `PLACED_READINGS`; elements out are batches of schema
+    `schemas.reading.MEANS`, one row a region, quantity and window that holds a reading. Readings
+    in no region are left out. The counter `counted` of the namespace `balance` counts the others.
+
+    Batches are reduced to partial statistics by slice of event time, only these are shuffled, and
+    windows are put together from slices (Li et al. 2005, "No pane, no gain"). Sums are of whole
+    millionths: the rows do not depend on the order or the number of the batches.
+
+    Args:
+        windows: the windows, by default hourly and 60 minutes every 5.
+        statistics: names of `transforms.statistics.STATISTICS`, by default all.
+
+    Raises:
+        ValueError: no windows, an unknown statistic, or an unbounded input.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[SlidingWindow] = (HOURLY, SLIDING),
+        statistics: Sequence[str] = tuple(STATISTICS),
+    ) -> None:
+        super().__init__()
+        if not windows:
+            msg = "RegionalMeans needs at least one window"
+            raise ValueError(msg)
+        unknown = set(statistics) - set(STATISTICS)
+        if unknown:
+            msg = f"unknown statistics {sorted(unknown)}; there are {', '.join(STATISTICS)}"
+            raise ValueError(msg)
+        self._windows = tuple(windows)
+        self._slice = slice_seconds(self._windows)
+        self._statistics = [STATISTICS[name]() for name in statistics]
+
+    def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        if not pcoll.is_bounded:
+            msg = "RegionalMeans computes bounded inputs; this input is unbounded"
+            raise ValueError(msg)
+        reduce_slices = _ReduceSlices(self._slice, self._statistics)
+        make_windows = _MakeWindows(self._windows, self._slice, self._statistics)
+        return (
+            pcoll
+            | "AllTime" >> beam.WindowInto(GlobalWindows())
+            | "ReduceSlices"
+            >> beam.ParDo(reduce_slices).with_output_types(tuple[int, pa.RecordBatch])
+            | "BySeries" >> beam.GroupByKey()
+            | "MakeWindows" >> beam.ParDo(make_windows).with_output_types(pa.RecordBatch)
+        )
+
+
+class HourlyMeans(RegionalMeans):
+    """The means of every hour: `RegionalMeans` with one kind of window."""
+
+    def __init__(self, statistics: Sequence[str] = tuple(STATISTICS)) -> None:
+        super().__init__((HOURLY,), statistics)
+
+
+class SlidingMeans(RegionalMeans):
+    """The means of overlapping windows: `RegionalMeans` with one kind of window.
+
+    Args:
+        size: length of a window in seconds.
+        period: seconds from one window's start to the next one's.
+        statistics: names of `transforms.statistics.STATISTICS`, by default all.
+    """
+
+    def __init__(
+        self,
+        size: int = SLIDING.size,
+        period: int = SLIDING.period,
+        statistics: Sequence[str] = tuple(STATISTICS),
+    ) -> None:
+        super().__init__((SlidingWindow(size, period),), statistics)
+
+
+class _ReduceSlices(beam.DoFn):
+    """Partials are added up over the whole bundle: only its few rows are shuffled."""
+
+    def __init__(self, seconds: int, statistics: list[Statistic]) -> None:
+        self._seconds, self._statistics = seconds, statistics
+
+    def start_bundle(self) -> None:
+        self._slices = SliceAccumulator(self._seconds, self._statistics)
+
+    def process(self, element: pa.RecordBatch) -> None:
+        count("counted", self._slices.add(element))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for shard in self._slices.flush(SHARDS):
+            yield WindowedValue(shard, MAX_TIMESTAMP, (GlobalWindow(),))
+
+
+class _MakeWindows(beam.DoFn):
+    def __init__(
+        self, windows: Sequence[SlidingWindow], seconds: int, statistics: list[Statistic]
+    ) -> None:
+        self._windows, self._seconds, self._statistics = windows, seconds, statistics
+
+    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        _, batches = element
+        yield window_rows(list(batches), self._windows, self._seconds, self._statistics)

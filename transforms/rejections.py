@@ -1,0 +1,108 @@
+"""Rejected records as rows: the reason, the sentence, the raw text, and where the whole stands."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.reading import REJECTED
+from schemas.reasons import Causes
+from transforms.duck import connection
+from transforms.spans import Ints, Spans
+
+__all__ = ["MAX_RAW", "one_rejection", "place_in", "rejections"]
+
+MAX_RAW = 64 * 1024
+"""Bytes of a record's text that are kept."""
+
+
+def rejections(
+    records: Spans, cause: npt.NDArray[np.uint8], causes: Causes, source: str, offsets: Ints | None
+) -> pa.RecordBatch:
+    """The records as rows of `rejected_readings`.
+
+    Args:
+        records: the rejected records, any bytes.
+        cause: the number of each one's cause.
+        causes: what the numbers mean.
+        source: the file, topic or address that they came from.
+        offsets: where in the source each begins, in bytes; None where that means nothing.
+
+    Returns:
+        A batch of schema `REJECTED`.
+    """
+    raw, hashes = _raw_and_hashes(records)
+    index = pa.array(cause.astype(np.int32) - 1)
+    if offsets is None:
+        places = pa.repeat(source, len(records))
+    else:
+        prefix = pa.scalar(place_in(source, ""))
+        places = pc.binary_join_element_wise(prefix, pc.cast(pa.array(offsets), pa.string()), "")
+    now = pa.scalar(time.time_ns() // 1000).cast(REJECTED.field("rejected_at").type)
+    return pa.RecordBatch.from_arrays(
+        [
+            pc.take(pa.array(causes.reasons, pa.string()), index),
+            pc.take(pa.array(causes.details, pa.string()), index),
+            raw,
+            pa.array(records.lengths),
+            hashes,
+            places,
+            pa.repeat(now, len(records)),
+        ],
+        schema=REJECTED,
+    )
+
+
+def place_in(source: str, offset: int | str | None) -> str:
+    """A place in a source as it is written everywhere: `/data/a.jsonl#byte=1540`."""
+    return source if offset is None else f"{source}#byte={offset}"
+
+
+def one_rejection(
+    *, reason: str, detail: str, raw: bytes, raw_size: int, raw_sha256: str, source: str
+) -> pa.RecordBatch:
+    """One rejected record whose size and hash are already known, as for one too large to hold."""
+    now = pa.scalar(time.time_ns() // 1000).cast(REJECTED.field("rejected_at").type)
+    values = [[reason], [detail], [_text(raw)], [raw_size], [raw_sha256], [source]]
+    columns = [
+        pa.array(value, field.type) for value, field in zip(values, REJECTED, strict=False)
+    ]
+    return pa.RecordBatch.from_arrays([*columns, pa.repeat(now, 1)], schema=REJECTED)
+
+
+def _raw_and_hashes(records: Spans) -> tuple[pa.Array, pa.Array]:
+    short = records.lengths <= MAX_RAW
+    if short.all():
+        raw = records.to_arrow()
+        try:
+            raw.validate(full=True)
+        except pa.ArrowInvalid:
+            pass
+        else:
+            return raw, _sha256(raw)
+    pieces = [
+        records.buffer[start : start + length].tobytes()
+        for start, length in zip(records.starts.tolist(), records.lengths.tolist(), strict=True)
+    ]
+    hashes = [hashlib.sha256(piece).hexdigest() for piece in pieces]
+    return pa.array([_text(piece) for piece in pieces], pa.string()), pa.array(hashes, pa.string())
+
+
+def _sha256(texts: pa.Array) -> pa.Array:
+    rows: duckdb.DuckDBPyRelation = connection().from_arrow(pa.table({"raw": texts}))
+    hashed = rows.query("t", "SELECT sha256(raw) AS hash FROM t").to_arrow_table()["hash"]
+    return hashed.combine_chunks().cast(pa.string())
+
+
+def _text(raw: bytes) -> str:
+    """At most `MAX_RAW` bytes as text; what is not UTF-8 becomes U+FFFD."""
+    text = raw[:MAX_RAW].decode("utf-8", "replace")
+    while len(text.encode()) > MAX_RAW:
+        text = text[: -max(1, (len(text.encode()) - MAX_RAW) // 4)]
+    return text

@@ -1,0 +1,165 @@
+"""Pieces of text inside one byte buffer, and how to read many of them at once with NumPy.
+
+A span is a start and a length. Reading words at arbitrary offsets costs one gather of a few
+nanoseconds whatever the width, so text is taken 16 bytes at a time and worked on as two 64-bit
+words ("SIMD within a register"; see Lemire, "Number parsing at a gigabyte per second", 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["PADDING", "Bools", "Bytes", "Floats", "Ints", "Spans", "Words", "find_byte", "gather_words", "padded", "positions_of"]
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Words: TypeAlias = npt.NDArray[np.uint64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+PADDING = 64
+"""Bytes that must stand before and after the text, so that no read leaves the buffer."""
+
+LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
+HIGH_BITS = np.uint64(0x8080808080808080)
+ONES = np.uint64(0x0101010101010101)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """n pieces of text: `buffer[start : start + length]`, the buffer padded on both sides."""
+
+    buffer: Bytes
+    starts: Ints
+    lengths: Ints
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, rows: npt.NDArray) -> Spans:
+        """The spans of some rows only."""
+        return Spans(self.buffer, self.starts[rows], self.lengths[rows])
+
+    def gather(self, offsets: Ints, width: int) -> npt.NDArray:
+        """`width` bytes at each offset of the buffer, as a matrix of bytes."""
+        return gather(self.buffer, offsets, width)
+
+    def text(self, row: int) -> str:
+        """One span as text."""
+        start = int(self.starts[row])
+        return bytes(self.buffer[start : start + int(self.lengths[row])]).decode("utf-8", "replace")
+
+    def to_views(self) -> pa.Array:
+        """The spans as an Arrow string-view array over the same buffer, without a copy."""
+        views = np.zeros((len(self), 16), np.uint8)
+        lengths = self.lengths.astype(np.int32)
+        views[:, :4] = lengths.view(np.uint8).reshape(-1, 4)
+        # A view holds up to 12 bytes itself; of a longer text it holds 4 and the place.
+        views[:, 4:] = self.gather(self.starts, 12)
+        long = lengths > 12
+        if long.all():
+            views[:, 8:12] = 0
+            views[:, 12:] = self.starts.astype(np.int32).view(np.uint8).reshape(-1, 4)
+        else:
+            views[:, 4:][np.arange(12) >= lengths[:, None]] = 0
+            rows = np.flatnonzero(long)
+            views[rows, 8:12] = 0
+            views[rows, 12:] = self.starts[rows].astype(np.int32).view(np.uint8).reshape(-1, 4)
+        return pa.Array.from_buffers(
+            pa.string_view(), len(self), [None, pa.py_buffer(views), pa.py_buffer(self.buffer)]
+        )
+
+    def to_arrow(self) -> pa.Array:
+        """The spans as an Arrow string array (they must be valid UTF-8)."""
+        count = len(self)
+        length = int(self.lengths[0]) if count else 0
+        if 0 < length <= 1024 and bool((self.lengths == length).all()):
+            offsets = np.arange(0, (count + 1) * length, length, dtype=np.int32)
+            data = np.ascontiguousarray(self.gather(self.starts, length))
+            return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
+        return pc.cast(self.to_views(), pa.string())
+
+    @classmethod
+    def from_arrow(cls, texts: pa.Array) -> Spans:
+        """Spans over the text of an Arrow string array; NULL becomes a span of length 0."""
+        offsets = np.frombuffer(texts.buffers()[1], np.int32)[
+            texts.offset : texts.offset + len(texts) + 1
+        ].astype(np.int64)
+        data = texts.buffers()[2]
+        content = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+        return cls(padded(content), offsets[:-1] + PADDING, np.diff(offsets))
+
+
+def padded(text: bytes | Bytes) -> Bytes:
+    """A copy of the text with `PADDING` spaces on both sides, as bytes."""
+    source = np.frombuffer(text, np.uint8) if isinstance(text, bytes) else text
+    buffer = np.empty(len(source) + 2 * PADDING, np.uint8)
+    buffer[:PADDING] = 32
+    buffer[PADDING : PADDING + len(source)] = source
+    buffer[PADDING + len(source) :] = 32
+    return buffer
+
+
+def gather(buffer: Bytes, offsets: Ints, width: int) -> npt.NDArray:
+    """`width` bytes of the buffer at each offset: an array of n × width bytes."""
+    windows = np.ndarray((len(buffer) - width + 1,), f"V{width}", buffer, strides=(1,))
+    return windows[offsets].view(np.uint8).reshape(len(offsets), width)
+
+
+def gather_words(buffer: Bytes, offsets: Ints) -> tuple[Words, Words]:
+    """16 bytes of the buffer at each offset, as two words with the first byte lowest."""
+    windows = np.ndarray((len(buffer) - 15,), "V16", buffer, strides=(1,))
+    pairs = windows[offsets].view("<u8").reshape(-1, 2)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def equal_bytes(words: Words, byte: int) -> Words:
+    """0x80 in every byte of the words that equals `byte`, 0 in the others (exact)."""
+    other = words ^ (ONES * np.uint64(byte))
+    return ~(((other & LOW_BITS) + LOW_BITS) | other | LOW_BITS)
+
+
+def first_flag(flags: Words) -> npt.NDArray[np.int64]:
+    """Index (0 to 7) of the lowest byte flagged by `equal_bytes`, 8 where none is."""
+    lowest = flags & (~flags + np.uint64(1))
+    return (np.bitwise_count(lowest - np.uint64(1)) >> 3).astype(np.int64)
+
+
+def find_byte(buffer: Bytes, offsets: Ints, byte: int) -> Ints:
+    """Distance from each offset to the first `byte` in the 16 bytes there; 16 where none is."""
+    low, high = gather_words(buffer, offsets)
+    first = first_flag(equal_bytes(low, byte))
+    later = first == 8
+    if later.all():
+        return first + first_flag(equal_bytes(high, byte))
+    if later.any():
+        first[later] += first_flag(equal_bytes(high[later], byte))
+    return first
+
+
+def positions_of(flags: Bools) -> Ints:
+    """The indices of the True flags; for sparse ones three times as fast as `flatnonzero`."""
+    packed = np.packbits(flags, bitorder="little")
+    words = np.zeros((len(packed) + 7) // 8 * 8, np.uint8)
+    words[: len(packed)] = packed
+    bits = words.view(np.uint64)
+    where = np.flatnonzero(bits)
+    bits = bits[where]
+    found = []
+    while len(where):
+        lowest = bits & (~bits + np.uint64(1))
+        found.append(where * 64 + np.bitwise_count(lowest - np.uint64(1)))
+        bits = bits ^ lowest
+        more = np.flatnonzero(bits)
+        if not len(more):
+            break
+        where, bits = where[more], bits[more]
+    if len(found) == 1:
+        return found[0]
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
