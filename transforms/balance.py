@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
-__all__ = ["CLASSES", "NAMESPACE", "closes", "count", "read_balance"]
+__all__ = ["CLASSES", "NAMESPACE", "closes", "count", "names_in", "read_balance", "tally"]
 
 NAMESPACE = "balance"
 CLASSES = (
@@ -25,20 +26,33 @@ CLASSES = (
 )
 
 
+_tallies: Counter[tuple[str, str]] = Counter()
+
+
 def count(name: str, amount: int, namespace: str = NAMESPACE) -> None:
-    """Adds to a counter of the run."""
+    """Adds to a counter of the run, and to this process's own tally of it."""
     if amount:
         Metrics.counter(namespace, name).inc(amount)
+        _tallies[namespace, name] += amount
+
+
+def tally(namespace: str, name: str) -> int:
+    """What this process has counted so far: for showing progress, while metrics are not final."""
+    return _tallies[namespace, name]
+
+
+def names_in(metrics: MetricResults, namespace: str) -> dict[str, int]:
+    """The counters of a namespace by name, over all steps."""
+    found: Counter[str] = Counter()
+    for result in metrics.query(MetricsFilter().with_namespace(namespace))["counters"]:
+        found[result.key.metric.name] += result.result
+    return dict(found)
 
 
 def read_balance(metrics: MetricResults) -> dict[str, int]:
     """The counters of a finished run: `read` and every class, 0 where it did not occur."""
-    found = {name: 0 for name in ("read", *CLASSES)}
-    for result in metrics.query(MetricsFilter().with_namespace(NAMESPACE))["counters"]:
-        name = result.key.metric.name
-        if name in found:
-            found[name] += result.result
-    return found
+    found = names_in(metrics, NAMESPACE)
+    return {name: found.get(name, 0) for name in ("read", *CLASSES)}
 
 
 def closes(balance: Mapping[str, int]) -> bool:

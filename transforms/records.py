@@ -35,14 +35,14 @@ class Elements:
         rows: which of the input rows each came from.
         end: where the last complete element's separator stands, for one row that goes on in
             the next block: the text from here on belongs to that block.
-        depth: brackets still open at the end of the text.
+        inside: whether an array is open at `end`.
     """
 
     starts: Ints
     lengths: Ints
     rows: Ints
     end: int
-    depth: int
+    inside: bool
 
 
 def split_lines(data: bytes) -> Spans:
@@ -109,7 +109,8 @@ def split_array(buffer: Bytes, starts: Ints, lengths: Ints, *, opened: bool = Fa
     order = np.lexsort((edges, edge_rows))
     from_order = np.lexsort((froms, edge_rows))
     begin, stop, row = froms[from_order], edges[order], edge_rows[order]
-    return _elements(buffer, begin, stop, row, where, depths, starts)
+    inside = bool(depths[cuts][-1] == 1) if len(where) else opened
+    return _elements(buffer, begin, stop, row, where, starts, inside=inside)
 
 
 def split_objects(buffer: Bytes, start: int, length: int) -> Elements:
@@ -127,16 +128,18 @@ def split_objects(buffer: Bytes, start: int, length: int) -> Elements:
     ends = positions[(depths == 0) & (steps < 0)] + 1
     begin = np.concatenate([starts, ends])
     stop = np.concatenate([ends, starts + lengths])
-    return _elements(buffer, begin, stop, np.zeros(len(begin), np.int64), ends - 1, depths, starts)
+    return _elements(
+        buffer, begin, stop, np.zeros(len(begin), np.int64), ends - 1, starts, inside=False
+    )
 
 
 def _elements(
-    buffer: Bytes, begin: Ints, stop: Ints, row: Ints, where: Ints, depths: Ints, starts: Ints
+    buffer: Bytes, begin: Ints, stop: Ints, row: Ints, where: Ints, starts: Ints, *, inside: bool
 ) -> Elements:
     first, length = _strip(buffer, begin, stop - begin)
     kept = length > 0
     end = int(where[-1]) + 1 if len(where) else int(starts[0])
-    return Elements(first[kept], length[kept], row[kept], end, int(depths[-1]) if len(depths) else 0)
+    return Elements(first[kept], length[kept], row[kept], end, inside)
 
 
 def _structure(

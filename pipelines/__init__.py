@@ -1,0 +1,1 @@
+"""Ready jobs, one module each."""

@@ -1,0 +1,165 @@
+"""The options of the main job, each declared once: type, default, help, pattern."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from schemas.message_formats import MESSAGE_FORMATS
+
+__all__ = ["OPTIONS", "Option", "SAMPLE", "UsageError", "parse_options"]
+
+SAMPLE = Path(__file__).parent / "data" / "sample.jsonl.gz"
+LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the job.
+
+    Attributes:
+        name: without the dashes.
+        help: one sentence.
+        default: what it is when it is not given.
+        many: it takes several values.
+        choices: the only values it takes.
+        flag: it takes no value.
+        metavar: what stands for the value in the help.
+    """
+
+    name: str
+    help: str
+    default: Any = None
+    many: bool = False
+    choices: tuple[str, ...] | None = None
+    flag: bool = False
+    metavar: str | None = None
+
+
+OPTIONS = (
+    Option(
+        "input",
+        "files of readings: paths or globs of .jsonl, .json, .jsonl.gz, .json.gz",
+        default=(str(SAMPLE),),
+        many=True,
+        metavar="GLOB",
+    ),
+    Option("output", "the folder of the local store", default="results", metavar="DIR"),
+    Option(
+        "window",
+        "hourly, sliding (60 minutes every 5), or SIZE/PERIOD such as 15m/5m",
+        default=("hourly", "sliding"),
+        many=True,
+        metavar="WINDOW",
+    ),
+    Option(
+        "message_format",
+        "how the messages are written",
+        default="regional",
+        choices=tuple(MESSAGE_FORMATS),
+    ),
+    Option(
+        "format", "how the summary is printed", default="table", choices=("table", "json")
+    ),
+    Option("quiet", "print nothing but errors", flag=True, default=False),
+    Option("verbose", "show Beam's log and, when the job fails, where", flag=True, default=False),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def parse_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Reads the command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The values of `OPTIONS`, and the arguments that are Beam's.
+
+    Raises:
+        UsageError: an argument is wrong.
+        SystemExit: after printing the help.
+    """
+    parser = _Parser(
+        prog="python -m pipelines.regional_means",
+        description="Regional means of sensor readings: from files to tables that answer SQL.",
+        epilog="Beam's own options (--runner, --direct_num_workers, …) are understood too.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    for option in OPTIONS:
+        settings: dict[str, Any] = {"default": option.default, "help": option.help}
+        if option.flag:
+            settings["action"] = "store_true"
+        else:
+            settings["choices"] = option.choices
+            settings["metavar"] = option.metavar
+            if option.many:
+                settings["nargs"] = "+"
+                settings["action"] = "extend"
+                settings["default"] = None
+                settings["help"] += f" (default: {' '.join(_shown(option.default))})"
+        parser.add_argument(f"--{option.name}", **settings)
+    values, rest = parser.parse_known_args(list(arguments))
+    for option in OPTIONS:
+        if option.many and getattr(values, option.name) is None:
+            setattr(values, option.name, list(option.default))
+    words = [word for word in rest if not word.startswith("-")]
+    if rest and rest[0] in words:
+        msg = f"unexpected argument {rest[0]!r}; inputs are named by --input"
+        raise UsageError(msg)
+    return values, rest
+
+
+def check_beam_options(rest: Sequence[str]) -> None:
+    """Refuses options that nobody knows; for runners elsewhere, that runner decides.
+
+    Raises:
+        UsageError: an option is neither the job's nor Beam's.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415 - slow
+
+    parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    for options in _subclasses(PipelineOptions):
+        if "_add_argparse_args" in vars(options):
+            options._add_argparse_args(parser)  # noqa: SLF001 - Beam offers no other list
+    values, unknown = parser.parse_known_args(list(rest))
+    named = [word.split("=")[0] for word in unknown if word.startswith("-")]
+    if not unknown or (getattr(values, "runner", None) or "FnApiRunner") not in LOCAL_RUNNERS:
+        return
+    wrong = named[0] if named else unknown[0]
+    ours = [f"--{option.name}" for option in OPTIONS]
+    known = [*ours, *(name for action in parser._actions for name in action.option_strings)]  # noqa: SLF001
+    close = difflib.get_close_matches(wrong, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "; --help lists the options"
+    msg = f"unknown option {wrong}{hint}"
+    raise UsageError(msg)
+
+
+def _subclasses(options: type) -> Iterable[Any]:
+    for subclass in options.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _shown(values: Iterable[str]) -> list[str]:
+    return ["the packaged sample" if value == str(SAMPLE) else value for value in values]
+
+
+def fail(message: str, code: int) -> int:
+    """Prints one sentence of failure and returns the exit code."""
+    print(f"error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,202 @@
+"""The main job: from files of readings to regional means that answer SQL.
+
+    python -m pipelines.regional_means --input 'readings/*.jsonl' --output results
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import logging
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.options import UsageError, check_beam_options, fail, parse_options
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from connectors.input_files import InputFile
+    from connectors.local_sink import Run
+    from transforms.windows import SlidingWindow
+
+__all__ = ["build", "main"]
+
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|StoreError): (.*)$", re.MULTILINE)
+WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
+
+
+def build(
+    pipeline: beam.Pipeline,
+    files: Sequence[InputFile],
+    windows: Sequence[SlidingWindow],
+    message_format: str,
+    output: str,
+    run: Run,
+) -> None:
+    """The whole job.
+
+    Args:
+        pipeline: to build it in.
+        files: what is read.
+        windows: the windows wanted.
+        message_format: how the messages are written.
+        output: the folder of the store.
+        run: the run that the rows belong to.
+    """
+    from connectors import local_sink as sink  # noqa: PLC0415 - Beam takes a second to import
+    from connectors.read_files import ReadFiles  # noqa: PLC0415
+    from transforms import AssignRegions, ParseReadings, RegionalMeans  # noqa: PLC0415
+
+    parsed = pipeline | "Read" >> ReadFiles(files) | "Parse" >> ParseReadings(message_format)
+    placed = parsed.readings | "Place" >> AssignRegions()
+    means = placed | "Means" >> RegionalMeans(windows)
+    results = {
+        "regional_means_revisions": means,
+        "rejected_readings": parsed.rejected,
+        "outside_readings": placed,
+    }
+    results | "Store" >> sink.WriteToStore(output, run, sink.TABLES)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the job as the command line says.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0, 1 where the job failed, 2 where the command line is wrong.
+    """
+    try:
+        options, rest = parse_options(sys.argv[1:] if arguments is None else arguments)
+        windows = _windows(options.window)
+        check_beam_options(rest)
+    except UsageError as error:
+        return fail(str(error), USAGE)
+    from connectors.input_files import InputError  # noqa: PLC0415
+    from connectors.local_store import StoreError  # noqa: PLC0415
+
+    try:
+        return _run(options, rest, windows)
+    except (InputError, StoreError) as error:
+        return fail(str(error), FAILURE)
+    except KeyboardInterrupt:
+        return fail("interrupted; the store is as it was", INTERRUPTED)
+    except Exception as error:
+        if options.verbose:
+            raise
+        return fail(_sentence(error), FAILURE)
+
+
+def _windows(texts: Sequence[str]) -> list[SlidingWindow]:
+    from transforms.windows import parse_window  # noqa: PLC0415
+
+    try:
+        return [parse_window(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _run(
+    options: argparse.Namespace, rest: Sequence[str], windows: Sequence[SlidingWindow]
+) -> int:
+    import apache_beam as beam  # noqa: PLC0415
+
+    from connectors.input_files import InputError, match_inputs, open_file  # noqa: PLC0415
+    from connectors.local_sink import Run  # noqa: PLC0415
+    from connectors.local_store import LocalStore  # noqa: PLC0415
+    from connectors.read_files import BYTES_READ, DAMAGED, SOURCE  # noqa: PLC0415
+    from pipelines.progress import progress_bar  # noqa: PLC0415
+    from pipelines.summary import as_json, as_text, summarise  # noqa: PLC0415
+    from transforms.balance import closes, names_in, read_balance, tally  # noqa: PLC0415
+
+    began = time.monotonic()
+    files = match_inputs(options.input)
+    total = sum(file.size for file in files)
+    if total == 0:
+        msg = f"nothing to read: {len(files)} files match {' '.join(options.input)}, all empty"
+        raise InputError(msg)
+    for file in files:
+        open_file(file).close()
+    output = str(options.output)
+    store = LocalStore(output)
+    store.prepare()
+    run = Run(
+        run_id=uuid.uuid4().hex,
+        revision=store.next_revision(),
+        started_at=datetime.datetime.now(datetime.UTC),
+        inputs=tuple(options.input),
+    )
+    if not options.verbose:
+        logging.disable(logging.CRITICAL)
+    pipeline = beam.Pipeline(options=_beam_options(rest))
+    build(pipeline, files, windows, options.message_format, os.path.abspath(output), run)
+    plain = total if not any(file.is_gzip for file in files) else None
+
+    def state() -> tuple[int, int]:
+        return tally(SOURCE, BYTES_READ), tally("balance", "read")
+
+    with progress_bar(plain, state, shown=not options.quiet and options.format == "table"):
+        result = pipeline.run()
+        result.wait_until_finish()
+    balance = read_balance(result.metrics())
+    damaged = tuple(sorted(names_in(result.metrics(), DAMAGED)))
+    size = names_in(result.metrics(), SOURCE).get(BYTES_READ, 0)
+    if not closes(balance):
+        return fail(f"the balance does not close, which is a fault of this program: {balance}", 1)
+    if balance["read"] == 0:
+        reason = "; ".join(damaged) or "nothing but blank lines and empty arrays"
+        raise InputError(f"the input holds no readings: {reason}")
+    seconds = time.monotonic() - began
+    summary = summarise(output, run.run_id, balance, damaged, seconds, size)
+    if not options.quiet:
+        print(as_json(summary) if options.format == "json" else as_text(summary))
+    return 0
+
+
+def _beam_options(rest: Sequence[str]) -> beam.options.pipeline_options.PipelineOptions:
+    """Beam's options; by default the runner of this process, with a thread for every core."""
+    from apache_beam.options.pipeline_options import (  # noqa: PLC0415
+        DirectOptions,
+        PipelineOptions,
+        StandardOptions,
+    )
+
+    beam_options = PipelineOptions(list(rest))
+    standard = beam_options.view_as(StandardOptions)
+    # `DirectRunner` picks one of three runners by itself, and not always this one.
+    if standard.runner in {None, "DirectRunner"}:
+        standard.runner = "FnApiRunner"
+    given = {word.split("=")[0] for word in rest}
+    direct = beam_options.view_as(DirectOptions)
+    if "--direct_running_mode" not in given:
+        direct.direct_running_mode = "multi_threading"
+    if "--direct_num_workers" not in given:
+        direct.direct_num_workers = len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1
+    return beam_options
+
+
+def _has_affinity() -> bool:
+    return hasattr(os, "sched_getaffinity")
+
+
+def _sentence(error: Exception) -> str:
+    """The error as one sentence: ours if one of ours is at its root."""
+    text = str(error)
+    ours = OUR_ERROR.findall(text)
+    if ours:
+        return WHILE_RUNNING.sub("", ours[-1])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    last = WHILE_RUNNING.sub("", lines[-1]) if lines else type(error).__name__
+    return f"the job failed: {last}; the store is as it was (--verbose shows where)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

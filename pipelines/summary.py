@@ -1,0 +1,156 @@
+"""What a run says when it is done: the balance, the newest hour, what was rejected, what next."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.local_store import LocalStore
+
+__all__ = ["Summary", "as_json", "as_text", "summarise"]
+
+NEWEST_HOUR = """
+WITH newest AS (
+  SELECT max(hour) FILTER (WHERE hour + INTERVAL 1 HOUR <= now()) AS over, max(hour) AS any
+  FROM hourly_means
+)
+SELECT region, count, mean, min, max, mean_3h_before, epoch(hour)::BIGINT AS hour
+FROM hourly_means, newest
+WHERE hour = coalesce(over, newest.any)
+ORDER BY region_code, quantity
+"""
+REASONS = """
+SELECT reason, count(*) AS records FROM rejected_readings WHERE run_id = ?
+GROUP BY reason ORDER BY records DESC, reason
+"""
+SHOWN_REASONS = 5
+COLUMNS = ("region", "count", "mean", "min", "max", "3 h before")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The outcome of a run.
+
+    Attributes:
+        run_id: the run.
+        output: where the results are.
+        balance: `read` and the classes of `transforms.balance.CLASSES`.
+        rejected: records by reason, the most frequent first.
+        damaged: a sentence for each file that could not be read to its end.
+        hour: start of the newest hour that is over; None where no hourly means were computed.
+        regions: the rows of that hour.
+        seconds: how long the run took.
+        bytes: how much text was read.
+    """
+
+    run_id: str
+    output: str
+    balance: Mapping[str, int]
+    rejected: Mapping[str, int]
+    damaged: tuple[str, ...]
+    hour: datetime.datetime | None
+    regions: tuple[Mapping[str, Any], ...]
+    seconds: float
+    bytes: int
+
+
+def summarise(
+    output: str,
+    run_id: str,
+    balance: Mapping[str, int],
+    damaged: tuple[str, ...],
+    seconds: float,
+    size: int,
+) -> Summary:
+    """Looks up what the run left in the store.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    with LocalStore(output).connect() as connection:
+        rejected = dict(connection.execute(REASONS, [run_id]).fetchall())
+        found = connection.execute(NEWEST_HOUR)
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    hour = None
+    if rows:
+        hour = datetime.datetime.fromtimestamp(rows[0]["hour"], datetime.UTC)
+    for row in rows:
+        del row["hour"]
+    return Summary(
+        run_id, output, balance, rejected, damaged, hour, tuple(rows), seconds, size
+    )
+
+
+def as_json(summary: Summary) -> str:
+    """The summary as one JSON object."""
+    hour = summary.hour.strftime("%Y-%m-%dT%H:%M:%SZ") if summary.hour else None
+    return json.dumps({**vars(summary), "hour": hour}, ensure_ascii=False, indent=2)
+
+
+def as_text(summary: Summary) -> str:
+    """The summary as a person reads it."""
+    balance = summary.balance
+    classes = [f"{count:,} {_said(name)}" for name, count in balance.items() if name != "read"]
+    present = [text for text in classes if not text.startswith("0 ")] or ["0 counted"]
+    rate = balance["read"] / summary.seconds if summary.seconds else 0
+    lines = [
+        f"read {balance['read']:,} readings = {' + '.join(present)}",
+        f"{summary.bytes / 1e6:,.1f} MB in {summary.seconds:.1f} s, {rate:,.0f} readings/s",
+    ]
+    lines += [f"warning: {sentence}; what was read of it counts" for sentence in summary.damaged]
+    if summary.hour:
+        lines += ["", *_table(summary)]
+    if balance["rejected"]:
+        share = 100 * balance["rejected"] / balance["read"]
+        shown = list(summary.rejected.items())[:SHOWN_REASONS]
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in shown)
+        lines += ["", f"rejected {share:.3g} % of the records: {reasons}"]
+    output = shlex.quote(summary.output)
+    query = (
+        "SELECT region, hour, mean, mean_3h_before FROM hourly_means "
+        "ORDER BY hour DESC, region LIMIT 18"
+    )
+    lines += [
+        "",
+        f"results in {summary.output}; ask them in SQL:",
+        f'  python -m pipelines.query --output {output} "{query}"',
+    ]
+    return "\n".join(lines)
+
+
+def _said(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _table(summary: Summary) -> list[str]:
+    hour = summary.hour
+    if hour is None:
+        return []
+    over = hour + datetime.timedelta(hours=1) <= datetime.datetime.now(datetime.UTC)
+    title = f"hour from {hour:%Y-%m-%d %H:%M} UTC{'' if over else ' (not over yet)'}, °C"
+    rows = [
+        (
+            str(row["region"]),
+            f"{row['count']:,}",
+            *(_number(row[name]) for name in ("mean", "min", "max", "mean_3h_before")),
+        )
+        for row in summary.regions
+    ]
+    widths = [max(len(row[column]) for row in [COLUMNS, *rows]) for column in range(len(COLUMNS))]
+
+    def line(cells: tuple[str, ...]) -> str:
+        rest = (
+            cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)
+        )
+        return "  ".join([cells[0].ljust(widths[0]), *rest]).rstrip()
+
+    return [title, line(COLUMNS), *(line(row) for row in rows)]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
