@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import numpy as np
 
 from connectors.input_files import InputError, Piece, open_file
+from connectors.texts import Damaged, GzipText, PlainText, Text
 from transforms.payload import Oversized, Payload
 from transforms.records import split_array, split_objects
 from transforms.rejections import MAX_RAW
 from transforms.spans import PADDING, padded
 
-__all__ = ["BLOCK", "MAX_RECORD", "Damaged", "read_blocks"]
+__all__ = ["BLOCK", "MAX_RECORD", "read_blocks"]
 
 BLOCK = 4 << 20
 """Bytes of a block: large enough for vectorised work, small enough for the processor's caches."""
@@ -24,17 +23,8 @@ MAX_RECORD = 64 << 20
 """Bytes of the largest record that is held; a larger one is rejected as `too_large`."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class Damaged:
-    """A file that ends or breaks in the middle: what was read of it counts, the rest is lost.
-
-    Attributes:
-        sentence: which file, what is wrong with it, and how far it was read.
-    """
-
-    def __init__(self, sentence: str) -> None:
-        self.sentence = sentence
+BLANKS = b" " * PADDING
+LOOK_AHEAD = 1 << 12
 
 
 def read_blocks(
@@ -48,189 +38,161 @@ def read_blocks(
         max_record: the largest record that is held.
 
     Yields:
-        Blocks in order; a `Damaged` for a compressed file that is broken.
+        Blocks in order; at the end a `Damaged` for a compressed file that is broken.
 
     Raises:
         InputError: the file cannot be read.
     """
     path = piece.file.path
+    cut = _lines if piece.file.is_lines else _documents
     try:
         with open_file(piece.file) as stream:
-            chunks = _gunzip(stream, path, block) if piece.file.is_gzip else _plain(stream, piece, block)
-            cut = _lines if piece.file.is_lines else _documents
-            yield from cut(chunks, path, piece, max_record)
+            # One byte earlier than the piece: a line that begins right at its start belongs to it.
+            begin = max(piece.start - 1, 0)
+            text: Text = GzipText(stream, path) if piece.file.is_gzip else PlainText(stream, begin)
+            yield from cut(text, piece, block, max_record)
+            if text.damage is not None:
+                yield text.damage
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
         raise InputError(msg) from error
 
 
-def _plain(stream: BinaryIO, piece: Piece, block: int) -> Iterator[bytes | Damaged]:
-    # One byte earlier than the piece: a line that begins exactly at its start belongs to it.
-    stream.seek(max(piece.start - 1, 0))
-    while chunk := stream.read(block):
-        yield chunk
+def _lines(text: Text, piece: Piece, block: int, max_record: int) -> Iterator[Payload | Oversized]:
+    """Blocks of whole lines: those that begin in the piece, up to the end of the last one.
 
-
-def _gunzip(stream: BinaryIO, path: str, block: int) -> Iterator[bytes | Damaged]:
-    """The text of a gzip file of any number of members; `Damaged` last if it is broken."""
-    inflate = zlib.decompressobj(wbits=31)
-    size, between, waiting = 0, False, b""
-    while waiting or (waiting := stream.read(block)):
-        if inflate.eof:
-            inflate, between = zlib.decompressobj(wbits=31), True
-        if between:
-            # Some tools pad the end of a file with zeros.
-            waiting = waiting.lstrip(b"\0")
-            if not waiting:
-                continue
-            between = False
-        try:
-            text = inflate.decompress(waiting, block)
-        except zlib.error:
-            yield Damaged(f"{path} has broken gzip data after byte {size:,} of its text")
-            return
-        size += len(text)
-        if text:
-            yield text
-        waiting = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-    if not inflate.eof and not between:
-        yield Damaged(f"{path} ends in the middle of its gzip data, after byte {size:,} of its text")
-
-
-def _lines(
-    chunks: Iterator[bytes | Damaged], path: str, piece: Piece, max_record: int
-) -> Iterator[Payload | Oversized | Damaged]:
-    """Blocks of whole lines: those that begin in the piece, up to the end of the last one."""
-    at = max(piece.start - 1, 0)
-    skipping = piece.start > 0
-    carry = b""
-    for chunk in chunks:
-        if isinstance(chunk, Damaged):
-            if carry:
-                yield Payload(carry, path, at)
-            yield chunk
-            return
-        if skipping:
-            newline = chunk.find(b"\n")
-            if newline < 0:
-                at += len(chunk)
-                continue
-            skipping = False
-            at += newline + 1
-            text = chunk[newline + 1 :]
-        else:
-            text = carry + chunk if carry else chunk
-        if at == 0 and text.startswith(BYTE_ORDER_MARK):
-            text, at = text[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
-        if piece.end is not None and at >= piece.end:
-            return
-        if len(carry) + len(chunk) > max_record and 0 <= (first := text.find(b"\n")) > max_record:
-            digest = hashlib.sha256(text[:first]).hexdigest()
-            yield Oversized(text[:MAX_RAW], first, digest, path, at)
-            at, text = at + first + 1, text[first + 1 :]
-        cut = text.rfind(b"\n") + 1
-        if piece.end is not None and at + len(text) >= piece.end:
-            # The last line of the piece may go on beyond its end.
-            cut = text.find(b"\n", max(piece.end - 1 - at, 0)) + 1
-            if cut:
-                yield Payload(text[:cut], path, at)
-                return
-            cut = text.rfind(b"\n") + 1
-        if cut:
-            yield Payload(text[:cut], path, at)
-            at += cut
-        carry = text[cut:]
+    The text is read into a buffer that already has room for what the parser wants around it, and
+    only the beginning of a line that goes on is copied to the next buffer.
+    """
+    path, limit, at, carry = piece.file.path, piece.end, 0, b""
+    if piece.start:
+        at = _second_line(text, piece.start - 1)
+        text.seek(at)
+    while limit is None or at < limit:
+        buffer = bytearray(2 * PADDING + len(carry) + block)
+        begin, end = PADDING, PADDING + len(carry)
+        buffer[begin:end] = carry
+        got = text.read_into(memoryview(buffer)[end : end + block])
+        if got == 0:
+            break
+        end += got
+        if at == 0 and buffer.startswith(BYTE_ORDER_MARK, begin):
+            begin += len(BYTE_ORDER_MARK)
+            at += len(BYTE_ORDER_MARK)
+        if end - begin > max_record:
+            # Only the first line can be so long: the others fit into one block.
+            first = buffer.find(b"\n", begin, end)
+            if first - begin > max_record:
+                yield _oversized(buffer[begin:first], path, at)
+                at, begin = at + first + 1 - begin, first + 1
+        cut = 0
+        if limit is not None and at + end - begin >= limit:
+            # The line that begins before the piece's end may go on beyond it.
+            cut = buffer.find(b"\n", max(begin + limit - 1 - at, begin), end) + 1
+        cut = cut or buffer.rfind(b"\n", begin, end) + 1 or begin
+        carry = bytes(buffer[cut:end])
+        if cut > begin:
+            yield _payload(buffer, begin, cut, path, at)
+            at += cut - begin
         if len(carry) > max_record:
-            oversized, rest = _oversized(carry, chunks, path, at)
+            oversized, carry = _rest_of_line(carry, text, block, path, at)
             yield oversized
             at += oversized.size
-            if piece.end is not None and at >= piece.end:
-                return
-            carry = rest
-    if carry and not skipping:
+    if carry and (limit is None or at < limit):
         yield Payload(carry, path, at)
 
 
-def _oversized(
-    carry: bytes, chunks: Iterator[bytes | Damaged], path: str, at: int
+def _second_line(text: Text, at: int) -> int:
+    """Where the text's second line begins: the first one belongs to another piece."""
+    while chunk := text.read(LOOK_AHEAD):
+        newline = chunk.find(b"\n") + 1
+        if newline:
+            return at + newline
+        at += len(chunk)
+    return at
+
+
+def _payload(buffer: bytearray, begin: int, cut: int, path: str, at: int) -> Payload:
+    """The text from `begin` to `cut` as a block, in place."""
+    buffer[begin - PADDING : begin] = BLANKS
+    buffer[cut : cut + PADDING] = BLANKS
+    data = np.frombuffer(buffer, np.uint8)[begin - PADDING : cut + PADDING]
+    return Payload(data, path, at)
+
+
+def _oversized(line: bytes | bytearray, path: str, at: int) -> Oversized:
+    digest = hashlib.sha256(line).hexdigest()
+    return Oversized(bytes(line[:MAX_RAW]), len(line), digest, path, at)
+
+
+def _rest_of_line(
+    carry: bytes, text: Text, block: int, path: str, at: int
 ) -> tuple[Oversized, bytes]:
     """Reads to the end of a line that is too long to hold; also returns what follows it."""
     digest, size = hashlib.sha256(carry), len(carry)
-    for chunk in chunks:
-        if isinstance(chunk, Damaged):
-            break
+    rest = b""
+    while chunk := text.read(block):
         newline = chunk.find(b"\n")
         part = chunk if newline < 0 else chunk[:newline]
         digest.update(part)
         size += len(part)
         if newline >= 0:
-            return Oversized(carry[:MAX_RAW], size, digest.hexdigest(), path, at), chunk[newline:]
-    return Oversized(carry[:MAX_RAW], size, digest.hexdigest(), path, at), b""
+            rest = chunk[newline:]
+            break
+    return Oversized(carry[:MAX_RAW], size, digest.hexdigest(), path, at), rest
 
 
 def _documents(
-    chunks: Iterator[bytes | Damaged], path: str, _piece: Piece, max_record: int
-) -> Iterator[Payload | Oversized | Damaged]:
+    text: Text, piece: Piece, block: int, max_record: int
+) -> Iterator[Payload | Oversized]:
     """Blocks of the elements of JSON arrays, or of objects that follow one another."""
-    at, carry, opened = 0, b"", False
-    damaged = None
-    for chunk in chunks:
-        if isinstance(chunk, Damaged):
-            damaged = chunk
-            break
-        text = carry + chunk
-        if at == 0 and text.startswith(BYTE_ORDER_MARK):
-            text, at = text[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
-        payload, end, opened = _whole_elements(text, path, at, opened=opened)
+    path, at, carry, opened = piece.file.path, 0, b"", False
+    while chunk := text.read(block):
+        held = carry + chunk
+        if at == 0 and held.startswith(BYTE_ORDER_MARK):
+            held, at = held[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
+        payload, end, opened = _whole_elements(held, path, at, opened=opened)
         if payload is not None:
             yield payload
         at += end
-        carry = text[end:]
+        carry = held[end:]
         if len(carry) > max_record:
-            yield _rest_is_too_large(carry, chunks, path, at)
+            yield _rest_of_text(carry, text, block, path, at)
             return
     if carry.strip():
-        starts, lengths = _cut(carry, opened=opened)[:2]
+        starts, lengths = _cut(padded(carry), opened=opened)[:2]
         yield Payload(carry, path, at, (starts, lengths))
-    if damaged is not None:
-        yield damaged
 
 
-def _cut(text: bytes, *, opened: bool) -> tuple[np.ndarray, np.ndarray, int, bool]:
+def _cut(buffer: np.ndarray, *, opened: bool) -> tuple[np.ndarray, np.ndarray, int, bool]:
     """Elements of the text, where the last whole one ends, and whether an array is open there."""
-    buffer = padded(text)
-    start, length = np.array([PADDING]), np.array([len(text)])
-    if opened or text.lstrip()[:1] == b"[":
-        elements = split_array(buffer, start, length, opened=opened)
+    length = len(buffer) - 2 * PADDING
+    head = buffer[PADDING : PADDING + length].tobytes()[:4096].lstrip()
+    if opened or head[:1] == b"[":
+        elements = split_array(buffer, np.array([PADDING]), np.array([length]), opened=opened)
     else:
-        elements = split_objects(buffer, PADDING, len(text))
-    return (
-        elements.starts - PADDING,
-        elements.lengths,
-        elements.end - PADDING,
-        elements.inside,
-    )
+        elements = split_objects(buffer, PADDING, length)
+    starts = elements.starts - PADDING
+    return starts, elements.lengths, elements.end - PADDING, elements.inside
 
 
 def _whole_elements(
-    text: bytes, path: str, at: int, *, opened: bool
+    held: bytes, path: str, at: int, *, opened: bool
 ) -> tuple[Payload | None, int, bool]:
-    starts, lengths, end, inside = _cut(text, opened=opened)
+    buffer = padded(held)
+    starts, lengths, end, inside = _cut(buffer, opened=opened)
     if end == 0:
         return None, 0, opened
     whole = starts + lengths <= end
     if not whole.any():
         return None, end, inside
-    return Payload(text, path, at, (starts[whole], lengths[whole])), end, inside
+    return Payload(buffer, path, at, (starts[whole], lengths[whole])), end, inside
 
 
-def _rest_is_too_large(
-    carry: bytes, chunks: Iterator[bytes | Damaged], path: str, at: int
-) -> Oversized:
+def _rest_of_text(carry: bytes, text: Text, block: int, path: str, at: int) -> Oversized:
+    """Reads to the end of a document of which one element is too long to hold."""
     digest, size = hashlib.sha256(carry), len(carry)
-    for chunk in chunks:
-        if isinstance(chunk, Damaged):
-            break
+    while chunk := text.read(block):
         digest.update(chunk)
         size += len(chunk)
     return Oversized(carry[:MAX_RAW], size, digest.hexdigest(), path, at)

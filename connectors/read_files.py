@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
-from connectors.file_blocks import BLOCK, Damaged, read_blocks
+from connectors.file_blocks import BLOCK, read_blocks
 from connectors.input_files import InputFile, Piece, pieces
+from connectors.texts import Damaged
 from transforms.balance import count
 from transforms.payload import Oversized, Payload
 
@@ -52,6 +53,5 @@ def _blocks(piece: Piece) -> Iterator[Payload | Oversized]:
         if isinstance(found, Damaged):
             count(found.sentence, 1, DAMAGED)
             continue
-        size = len(found.data) if isinstance(found, Payload) else found.size
-        count(BYTES_READ, size, SOURCE)
+        count(BYTES_READ, found.size, SOURCE)
         yield found

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipelines.startup import LOCAL_RUNNERS
 from schemas.message_formats import MESSAGE_FORMATS
 
-__all__ = ["OPTIONS", "Option", "SAMPLE", "UsageError", "parse_options"]
+__all__ = ["OPTIONS", "SAMPLE", "Option", "UsageError", "parse_options"]
 
 SAMPLE = Path(__file__).parent / "data" / "sample.jsonl.gz"
-LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
 
 
 class UsageError(Exception):
@@ -67,9 +67,7 @@ OPTIONS = (
         default="regional",
         choices=tuple(MESSAGE_FORMATS),
     ),
-    Option(
-        "format", "how the summary is printed", default="table", choices=("table", "json")
-    ),
+    Option("format", "how the summary is printed", default="table", choices=("table", "json")),
     Option("quiet", "print nothing but errors", flag=True, default=False),
     Option("verbose", "show Beam's log and, when the job fails, where", flag=True, default=False),
 )
@@ -135,21 +133,21 @@ def check_beam_options(rest: Sequence[str]) -> None:
     parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in _subclasses(PipelineOptions):
         if "_add_argparse_args" in vars(options):
-            options._add_argparse_args(parser)  # noqa: SLF001 - Beam offers no other list
+            options._add_argparse_args(parser)
     values, unknown = parser.parse_known_args(list(rest))
     named = [word.split("=")[0] for word in unknown if word.startswith("-")]
     if not unknown or (getattr(values, "runner", None) or "FnApiRunner") not in LOCAL_RUNNERS:
         return
     wrong = named[0] if named else unknown[0]
     ours = [f"--{option.name}" for option in OPTIONS]
-    known = [*ours, *(name for action in parser._actions for name in action.option_strings)]  # noqa: SLF001
+    known = [*ours, *(name for action in parser._actions for name in action.option_strings)]
     close = difflib.get_close_matches(wrong, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else "; --help lists the options"
     msg = f"unknown option {wrong}{hint}"
     raise UsageError(msg)
 
 
-def _subclasses(options: type) -> Iterable[Any]:
+def _subclasses(options: Any) -> Iterable[Any]:
     for subclass in options.__subclasses__():
         yield subclass
         yield from _subclasses(subclass)

@@ -1,6 +1,6 @@
 """The main job: from files of readings to regional means that answer SQL.
 
-    python -m pipelines.regional_means --input 'readings/*.jsonl' --output results
+python -m pipelines.regional_means --input 'readings/*.jsonl' --output results
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.options import UsageError, check_beam_options, fail, parse_options
+from pipelines.startup import import_beam, needs_cloud
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -74,8 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 where the job failed, 2 where the command line is wrong.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options, rest = parse_options(sys.argv[1:] if arguments is None else arguments)
+        options, rest = parse_options(arguments)
+        import_beam(cloud=needs_cloud(arguments))
         windows = _windows(options.window)
         check_beam_options(rest)
     except UsageError as error:
@@ -104,9 +108,7 @@ def _windows(texts: Sequence[str]) -> list[SlidingWindow]:
         raise UsageError(str(error)) from error
 
 
-def _run(
-    options: argparse.Namespace, rest: Sequence[str], windows: Sequence[SlidingWindow]
-) -> int:
+def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[SlidingWindow]) -> int:
     import apache_beam as beam  # noqa: PLC0415
 
     from connectors.input_files import InputError, match_inputs, open_file  # noqa: PLC0415
@@ -137,7 +139,7 @@ def _run(
     if not options.verbose:
         logging.disable(logging.CRITICAL)
     pipeline = beam.Pipeline(options=_beam_options(rest))
-    build(pipeline, files, windows, options.message_format, os.path.abspath(output), run)
+    build(pipeline, files, windows, options.message_format, str(Path(output).absolute()), run)
     plain = total if not any(file.is_gzip for file in files) else None
 
     def state() -> tuple[int, int]:
@@ -153,7 +155,8 @@ def _run(
         return fail(f"the balance does not close, which is a fault of this program: {balance}", 1)
     if balance["read"] == 0:
         reason = "; ".join(damaged) or "nothing but blank lines and empty arrays"
-        raise InputError(f"the input holds no readings: {reason}")
+        msg = f"the input holds no readings: {reason}"
+        raise InputError(msg)
     seconds = time.monotonic() - began
     summary = summarise(output, run.run_id, balance, damaged, seconds, size)
     if not options.quiet:
@@ -179,7 +182,9 @@ def _beam_options(rest: Sequence[str]) -> beam.options.pipeline_options.Pipeline
     if "--direct_running_mode" not in given:
         direct.direct_running_mode = "multi_threading"
     if "--direct_num_workers" not in given:
-        direct.direct_num_workers = len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1
+        direct.direct_num_workers = (
+            len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1
+        )
     return beam_options
 
 

@@ -81,9 +81,7 @@ def summarise(
         hour = datetime.datetime.fromtimestamp(rows[0]["hour"], datetime.UTC)
     for row in rows:
         del row["hour"]
-    return Summary(
-        run_id, output, balance, rejected, damaged, hour, tuple(rows), seconds, size
-    )
+    return Summary(run_id, output, balance, rejected, damaged, hour, tuple(rows), seconds, size)
 
 
 def as_json(summary: Summary) -> str:
@@ -144,9 +142,7 @@ def _table(summary: Summary) -> list[str]:
     widths = [max(len(row[column]) for row in [COLUMNS, *rows]) for column in range(len(COLUMNS))]
 
     def line(cells: tuple[str, ...]) -> str:
-        rest = (
-            cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)
-        )
+        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
         return "  ".join([cells[0].ljust(widths[0]), *rest]).rstrip()
 
     return [title, line(COLUMNS), *(line(row) for row in rows)]

@@ -51,19 +51,17 @@ READINGS = pa.schema(
 )
 """Columns of a batch as ParseReadings gives it."""
 
-PLACED_READINGS = (
-    READINGS.append(
-        pa.field(
-            "region_code",
-            pa.dictionary(pa.int8(), pa.string()),
-            metadata={"description": "INSEE code of the region; NULL where in none."},
-        )
-    ).append(
-        pa.field(
-            "region",
-            pa.dictionary(pa.int8(), pa.string()),
-            metadata={"description": "Name of the region; NULL where in none."},
-        )
+PLACED_READINGS = READINGS.append(
+    pa.field(
+        "region_code",
+        pa.dictionary(pa.int8(), pa.string()),
+        metadata={"description": "INSEE code of the region; NULL where in none."},
+    )
+).append(
+    pa.field(
+        "region",
+        pa.dictionary(pa.int8(), pa.string()),
+        metadata={"description": "Name of the region; NULL where in none."},
     )
 )
 """Columns of a batch after AssignRegions."""

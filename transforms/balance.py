@@ -1,6 +1,6 @@
 """The balance of a run: a counter for every class of reading, so that nothing vanishes.
 
-    read = counted + duplicate + superseded + deleted + outside + no_place + rejected + too_late
+read = counted + duplicate + superseded + deleted + outside + no_place + rejected + too_late
 """
 
 from __future__ import annotations

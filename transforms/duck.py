@@ -5,13 +5,23 @@ from __future__ import annotations
 import threading
 
 import duckdb
+import pyarrow as pa
 
-__all__ = ["connection"]
+__all__ = ["ask"]
 
 _local = threading.local()
 
 
-def connection() -> duckdb.DuckDBPyConnection:
+def ask(table: pa.Table, sql: str) -> pa.Table:
+    """The answer of a query over an Arrow table, which it calls `t`."""
+    answer = _connection().from_arrow(table).query("t", sql)
+    if answer is None:
+        msg = f"not a query: {sql}"
+        raise ValueError(msg)
+    return answer.to_arrow_table()
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
     """This thread's connection, on one core: the runner's threads are the parallelism."""
     if not hasattr(_local, "connection"):
         _local.connection = duckdb.connect(config={"threads": 1})

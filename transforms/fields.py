@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from transforms.numbers import Numbers
 from transforms.spans import Spans
 
 __all__ = ["MISSING", "NULL", "NUMBER", "OTHER", "STRING", "Field", "Fields"]
@@ -17,10 +18,22 @@ MISSING, NULL, STRING, NUMBER, OTHER = range(5)
 
 @dataclass(frozen=True)
 class Field:
-    """One field of n records: the text of its value (a string without quotes) and its kind."""
+    """One field of n records.
+
+    Attributes:
+        spans: the text of its values; a string's without the quotes.
+        kinds: what each value is.
+        numbers: the values as numbers, where whoever found the field has read them already.
+    """
 
     spans: Spans
     kinds: npt.NDArray[np.uint8]
+    numbers: Numbers | None = None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Field:
+        """The field of some rows only."""
+        numbers = None if self.numbers is None else self.numbers.take(rows)
+        return Field(self.spans.take(rows), self.kinds[rows], numbers)
 
 
 @dataclass(frozen=True)

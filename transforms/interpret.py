@@ -71,10 +71,9 @@ def interpret(
 
     identifier = by_key[form.id]
     numbers = {
-        key: parse_numbers(by_key[key].spans, micros=False)
-        for key in (form.longitude, form.latitude)
+        key: by_key[key].numbers or parse_numbers(by_key[key].spans, micros=key == form.value)
+        for key in (form.longitude, form.latitude, form.value)
     }
-    numbers[form.value] = parse_numbers(by_key[form.value].spans)
     if strict:
         for key, read in numbers.items():
             doubtful = (by_key[key].kinds == NUMBER) & ~read.is_json
@@ -173,5 +172,7 @@ def _says_france(country: Field) -> Bools:
     for name in FRANCE:
         mask = np.uint64((1 << (8 * len(name))) - 1)
         lower = (word | np.uint64(0x2020202020202020)) & mask
-        says |= (lengths == len(name)) & (lower == np.uint64(int.from_bytes(name.encode(), "little")))
+        says |= (lengths == len(name)) & (
+            lower == np.uint64(int.from_bytes(name.encode(), "little"))
+        )
     return says & (country.kinds == STRING)

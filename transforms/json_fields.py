@@ -10,12 +10,11 @@ import json
 import re
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.duck import connection
+from transforms.duck import ask
 from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
 from transforms.spans import Bools, Spans
 
@@ -61,36 +60,25 @@ def read_json(records: Spans, keys: tuple[str, ...]) -> JsonRecords:
     is_json = np.zeros(len(records), bool)
     rows = np.flatnonzero(is_utf8)
     texts = records.take(rows).to_arrow()
-    duck = connection()
     table = pa.table({"raw": texts})
-    valid = duck.from_arrow(table).query("t", "SELECT json_valid(raw) AS ok FROM t")
-    is_json[rows] = valid.to_arrow_table()["ok"].to_numpy()
+    is_json[rows] = ask(table, "SELECT json_valid(raw) AS ok FROM t")["ok"].to_numpy()
     _refuse_dangling_commas(records, is_json)
     is_object = is_json & (records.buffer[records.starts] == OBJECT)
     objects = np.flatnonzero(is_object)
     if len(objects) != len(rows):
         table = pa.table({"raw": records.take(objects).to_arrow()})
-    return JsonRecords(
-        is_json, is_utf8, is_object, Fields(objects, _extract(duck, table, keys))
-    )
+    return JsonRecords(is_json, is_utf8, is_object, Fields(objects, _extract(table, keys)))
 
 
-def _extract(
-    duck: duckdb.DuckDBPyConnection, table: pa.Table, keys: tuple[str, ...]
-) -> dict[str, Field]:
+def _extract(table: pa.Table, keys: tuple[str, ...]) -> dict[str, Field]:
     paths = ", ".join(_quoted(f'$."{key}"') for key in keys)
     columns = ", ".join(f"v[{number + 1}]::VARCHAR AS k{number}" for number in range(len(keys)))
     sql = f"SELECT {columns} FROM (SELECT json_extract(raw, [{paths}]) AS v FROM t)"  # noqa: S608
-    values = duck.from_arrow(table).query("t", sql).to_arrow_table()
-    return {
-        key: _field(duck, table, key, values[f"k{number}"])
-        for number, key in enumerate(keys)
-    }
+    values = ask(table, sql)
+    return {key: _field(table, key, values[f"k{number}"]) for number, key in enumerate(keys)}
 
 
-def _field(
-    duck: duckdb.DuckDBPyConnection, table: pa.Table, key: str, column: pa.ChunkedArray
-) -> Field:
+def _field(table: pa.Table, key: str, column: pa.ChunkedArray) -> Field:
     texts = column.combine_chunks()
     spans = Spans.from_arrow(texts)
     kinds = KIND_OF_FIRST_BYTE[spans.buffer[spans.starts]]
@@ -99,20 +87,15 @@ def _field(
     starts, lengths = spans.starts + is_string, spans.lengths - 2 * is_string
     spans = Spans(spans.buffer, starts, np.maximum(lengths, 0))
     if (spans.buffer == ord("\\")).any():
-        return _unescaped(duck, table, key, Field(spans, kinds))
+        return _unescaped(table, key, Field(spans, kinds))
     return Field(spans, kinds)
 
 
-def _unescaped(
-    duck: duckdb.DuckDBPyConnection, table: pa.Table, key: str, field: Field
-) -> Field:
-    """The same field with escapes such as `\\u00e9` resolved, for a block that has some."""
+def _unescaped(table: pa.Table, key: str, field: Field) -> Field:
+    """The same field with escapes of JSON strings resolved."""
     path = _quoted(f'$."{key}"')
-    texts = duck.from_arrow(table).query(
-        "t",
-        f"SELECT json_extract_string(raw, {path}) AS v FROM t",  # noqa: S608
-    )
-    column = texts.to_arrow_table()["v"].combine_chunks()
+    sql = f"SELECT json_extract_string(raw, {path}) AS v FROM t"  # noqa: S608 - quoted
+    column = ask(table, sql)["v"].combine_chunks()
     return Field(Spans.from_arrow(column), field.kinds)
 
 
@@ -145,7 +128,7 @@ def _refuse_dangling_commas(records: Spans, is_json: Bools) -> None:
     """Clears the flag of records that only a lenient parser takes for JSON, in place."""
     if not len(records):
         return
-    places = [match.start() for match in DANGLING_COMMA.finditer(records.buffer)]
+    places = [match.start() for match in DANGLING_COMMA.finditer(records.buffer.data)]
     if not places:
         return
     found: npt.NDArray[np.int64] = np.array(places, np.int64)

@@ -17,10 +17,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from transforms.spans import HIGH_BITS, ONES, Bools, Floats, Ints, Spans, Words
-from transforms.spans import equal_bytes, first_flag, gather_words
+from transforms.spans import (
+    HIGH_BITS,
+    ONES,
+    Bools,
+    Bytes,
+    Floats,
+    Ints,
+    Spans,
+    Words,
+    equal_bytes,
+    first_flag,
+    gather_words,
+)
 
-__all__ = ["MICROS", "Numbers", "float_to_micros", "parse_numbers"]
+__all__ = ["MICROS", "Numbers", "float_to_micros", "parse_numbers", "parse_numbers_until"]
 
 MICROS = 1_000_000
 """Values are kept as whole millionths of their unit."""
@@ -37,6 +48,10 @@ NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
 
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 BYTE = np.uint64(8)
+WORD = np.uint64(64)
+FIRST_BYTE = np.uint64(0xFF)
+MINUS = np.uint64(0x1D)
+NOT_DIGIT = ONES * np.uint64(0x76)
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,12 @@ class Numbers:
     is_number: Bools
     is_json: Bools
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Numbers:
+        """Some of the numbers only."""
+        return Numbers(
+            self.values[rows], self.micros[rows], self.is_number[rows], self.is_json[rows]
+        )
+
 
 def parse_numbers(spans: Spans, *, micros: bool = True) -> Numbers:
     """Reads every span as a decimal number.
@@ -69,43 +90,77 @@ def parse_numbers(spans: Spans, *, micros: bool = True) -> Numbers:
     Returns:
         Values, millionths and flags, one an input span.
     """
-    low, high = gather_words(spans.buffer, spans.starts + (spans.lengths - 16))
-    negative = spans.buffer[spans.starts] == 0x2D
-    digits = spans.lengths - negative
-    fits = (digits - 1).view(np.uint64) < 16
-    # What stands before the number becomes the digit 0, which changes nothing.
-    keep_low, keep_high = _keep_last(np.minimum(digits, 16))
-    low = ((low ^ ZEROS) & keep_low) ^ ZEROS
-    high = ((high ^ ZEROS) & keep_high) ^ ZEROS
+    low, high = gather_words(spans.buffer, spans.starts)
+    return _read_words(low ^ ZEROS, high ^ ZEROS, spans, micros=micros)
 
-    dots_low, dots_high = equal_bytes(low, 0x2E), equal_bytes(high, 0x2E)
-    # Bytes from the dot on: 16 - its index in the low word or 8 - its index in the high one.
-    decimals = np.where(dots_high, 7 - first_flag(dots_high), 15 - first_flag(dots_low))
-    has_dot = (dots_low | dots_high) != 0
-    single = (dots_low == 0) | (dots_high == 0)
-    single &= ((dots_low & (dots_low - ONE)) | (dots_high & (dots_high - ONE))) == 0
-    if has_dot.all():
-        low, high = _close_gap(low, high, decimals)
-    else:
-        decimals *= has_dot
-        closed_low, closed_high = _close_gap(low, high, decimals)
-        low, high = np.where(has_dot, closed_low, low), np.where(has_dot, closed_high, high)
 
+def parse_numbers_until(
+    buffer: Bytes, starts: Ints, stop: int, *, micros: bool = True
+) -> tuple[Numbers, Ints]:
+    """Reads a decimal number at every start, up to the first `stop` byte.
+
+    Args:
+        buffer: the padded text.
+        starts: where the numbers begin.
+        stop: the byte that ends them.
+        micros: as for `parse_numbers`.
+
+    Returns:
+        The numbers, and the length of each text; a length of 16 says that none was found near.
+    """
+    low, high = gather_words(buffer, starts)
     low ^= ZEROS
     high ^= ZEROS
-    good = fits & single & (_beyond_nine(low) | _beyond_nine(high) == 0)
-    mantissa = (_eight_digits(low) * np.uint64(10**8) + _eight_digits(high)).view(np.int64)
-    whole = digits - has_dot - decimals
-    good &= (mantissa < MAX_EXACT) & (whole + decimals > 0)
+    ends_low, ends_high = equal_bytes(low, stop ^ 0x30), equal_bytes(high, stop ^ 0x30)
+    lengths = first_flag(ends_low)
+    beyond = ends_low == 0
+    if beyond.any():
+        lengths += first_flag(ends_high) * beyond
+    return _read_words(low, high, Spans(buffer, starts, lengths), micros=micros), lengths
+
+
+def _read_words(low: Words, high: Words, spans: Spans, *, micros: bool) -> Numbers:
+    """Numbers from their first 16 bytes, in which every byte is reduced by the digit 0."""
+    lengths = spans.lengths
+    minus = (low & FIRST_BYTE) == 0x1D
+    some_negative = bool(minus.any())
+    if some_negative:
+        low = low ^ (minus * MINUS)
+    # To the right end of 16 bytes; digits of 0 come in on the left. Shifts of 64 bits or more,
+    # and those that would be negative, give 0: what the other two terms then need.
+    bits = ((16 - lengths) << 3).view(np.uint64)
+    high = (high << bits) | (low >> (WORD - bits)) | (low << (bits - WORD))
+    low = low << bits
+
+    dots_low, dots_high = equal_bytes(low, 0x1E), equal_bytes(high, 0x1E)
+    decimals = 7 - first_flag(dots_high)
+    many = (dots_high & (dots_high - ONE)) != 0
+    has_dot = dots_high != 0
+    if dots_low.any():
+        elsewhere = dots_low != 0
+        many |= (elsewhere & has_dot) | ((dots_low & (dots_low - ONE)) != 0)
+        decimals = np.where(elsewhere, 15 - first_flag(dots_low), decimals)
+        has_dot |= elsewhere
+    decimals = np.where(has_dot, decimals, 0)
+    low, high = _close_gap(low, high, decimals, has_dot)
+
+    digits = lengths - minus - has_dot
+    wrong = ((low + NOT_DIGIT) | low | (high + NOT_DIGIT) | high) & HIGH_BITS
+    unsigned = _eight_digits(high)
+    if low.any():
+        unsigned = unsigned + _eight_digits(low) * np.uint64(10**8)
+    mantissa = unsigned.view(np.int64)
+    good = (wrong == 0) & ~many & (digits > 0) & (lengths <= 16) & (mantissa < MAX_EXACT)
+    whole = digits - decimals
     is_json = good & (whole > 0) & (decimals >= has_dot)
-    is_json &= (whole == 1) | (mantissa >= TENS.take(whole + decimals - 1, mode="clip"))
+    is_json &= (whole == 1) | (mantissa >= TENS.take(digits - 1, mode="clip"))
 
     values = mantissa / FLOAT_TENS.take(decimals, mode="clip")
     millionths = _to_micros(mantissa, decimals, good) if micros else np.zeros(len(spans), np.int64)
-    if negative.any():
+    if some_negative:
         # Adding 0.0 makes -0.0 the same value as 0.0.
-        values = np.where(negative, -values, values) + 0.0
-        millionths = np.where(negative, -millionths, millionths)
+        values = np.where(minus, -values, values) + 0.0
+        millionths = np.where(minus, -millionths, millionths)
     is_number = good.copy()
     if not good.all():
         rest = np.flatnonzero(~good)
@@ -113,27 +168,18 @@ def parse_numbers(spans: Spans, *, micros: bool = True) -> Numbers:
     return Numbers(values, millionths, is_number, is_json)
 
 
-def _keep_last(count: Ints) -> tuple[Words, Words]:
-    """Masks of two words that keep the last `count` (0 to 16) of their 16 bytes."""
-    bits = ((16 - count) << 3).view(np.uint64)
-    # Shifts of 64 bits and more give 0, which is what the low word then needs.
-    return ALL << bits, ALL << (np.maximum(bits, np.uint64(64)) - np.uint64(64))
-
-
-def _close_gap(low: Words, high: Words, decimals: Ints) -> tuple[Words, Words]:
+def _close_gap(low: Words, high: Words, decimals: Ints, has_dot: Bools) -> tuple[Words, Words]:
     """Moves the digits before the dot up by one byte, over the dot."""
-    above_low, above_high = _keep_last(decimals)
-    shifted_high = (high << BYTE) | (low >> np.uint64(56))
-    shifted_low = (low << BYTE) | np.uint64(0x30)
-    return (
-        ((low ^ shifted_low) & above_low) ^ shifted_low,
-        ((high ^ shifted_high) & above_high) ^ shifted_high,
-    )
-
-
-def _beyond_nine(digits: Words) -> Words:
-    """Not 0 where a byte, its ASCII digit already reduced by 0x30, is no digit."""
-    return ((digits + ONES * np.uint64(0x76)) | digits) & HIGH_BITS
+    # Bytes from here on stand behind the dot (or, where there is none, all bytes stay).
+    fixed: Words = np.where(has_dot, decimals << 3, 128).view(np.uint64)
+    fixed_high = ALL << (WORD - np.minimum(fixed, WORD))
+    moved_high = (high << BYTE) | (low >> np.uint64(56))
+    high = ((high ^ moved_high) & fixed_high) ^ moved_high  # type: ignore[assignment]
+    if not low.any():
+        return low, high
+    fixed_low = ALL << (WORD - (np.maximum(fixed, WORD) - WORD))
+    moved_low = low << BYTE
+    return ((low ^ moved_low) & fixed_low) ^ moved_low, high
 
 
 def _eight_digits(digits: Words) -> Words:
@@ -147,7 +193,7 @@ def _eight_digits(digits: Words) -> Words:
 
 
 def _to_micros(mantissa: Ints, decimals: Ints, good: Bools) -> Ints:
-    """mantissa / 10**decimals in whole millionths, a tie to the even one."""
+    """Mantissa / 10**decimals in whole millionths, a tie to the even one."""
     shift = decimals - 6
     fine = good & (shift > 0)
     # A mantissa of 15 digits times a million does not fit: such values are out of range.

@@ -1,4 +1,4 @@
-"""From a block of text to readings and rejected records: the work of ParseReadings, without Beam."""
+"""From a block of text to readings and rejected records: ParseReadings without Beam."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transforms.json_fields import read_json
 from transforms.record_template import RecordTemplate, unusual_rows
 from transforms.records import split_lines
 from transforms.rejections import place_in, rejections
-from transforms.spans import PADDING, Spans
+from transforms.spans import PADDING, Bytes, Spans
 
 __all__ = ["BlockParser", "Parsed"]
 
@@ -55,11 +55,11 @@ class BlockParser:
         self._blocks = 0
         self._use_templates = True
 
-    def parse(self, data: bytes, source: str, offset: int | None = 0) -> Parsed:
+    def parse(self, data: bytes | Bytes, source: str, offset: int | None = 0) -> Parsed:
         """Reads a block of lines.
 
         Args:
-            data: JSON lines; a line may be an array of readings.
+            data: JSON lines, as `split_lines` takes them; a line may be an array of readings.
             source: where the block comes from.
             offset: where in the source it begins, in bytes; None where that means nothing.
 
@@ -110,7 +110,7 @@ class BlockParser:
             template = self._templates[tried]
             tried += 1
             left = records if len(rest) == len(records) else records.take(rest)
-            fits, by_key = template.match(left, self._format.keys)
+            fits, by_key = template.match(left, self._format.keys, self._format.value)
             if not fits.any():
                 continue
             fits &= ~unusual_rows(left, fits, template.quotes, lines=lines)
@@ -156,5 +156,5 @@ def _fields(by_key: dict[str, Field], rows: npt.NDArray[np.int64]) -> Fields:
         return Fields(rows, by_key)
     return Fields(
         rows,
-        {key: Field(found.spans.take(rows), found.kinds[rows]) for key, found in by_key.items()},
+        {key: found.take(rows) for key, found in by_key.items()},
     )

@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.message_formats import MESSAGE_FORMATS
+from transforms.allocator import keep_freed_memory
 from transforms.balance import count
 from transforms.batches import stamped
 from transforms.parse_block import BlockParser, Parsed
@@ -86,6 +87,7 @@ class _Parse(beam.DoFn):
         self._message_format = message_format
 
     def setup(self) -> None:
+        keep_freed_memory()
         self._parser = BlockParser(MESSAGE_FORMATS[self._message_format])
 
     def start_bundle(self) -> None:
@@ -125,7 +127,8 @@ class _Parse(beam.DoFn):
         if payload.elements is None:
             return self._parser.parse(payload.data, payload.source, payload.offset)
         starts, lengths = payload.elements
-        records = Spans(padded(payload.data), np.asarray(starts) + PADDING, np.asarray(lengths))
+        text = padded(payload.data) if isinstance(payload.data, bytes) else payload.data
+        records = Spans(text, np.asarray(starts) + PADDING, np.asarray(lengths))
         return self._parser.parse_records(records, payload.source, payload.offset)
 
 

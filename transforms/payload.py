@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.spans import PADDING
+
 __all__ = ["Oversized", "Payload"]
 
 
@@ -14,17 +16,23 @@ class Payload:
     """A piece of a source.
 
     Attributes:
-        data: whole JSON lines, or the text that holds the elements below.
+        data: whole JSON lines, or the text that holds the elements below: as bytes, or (to save
+            a copy) as an array of bytes already padded by `transforms.spans.padded`.
         source: the file, topic or address.
         offset: where in the source `data` begins, in bytes; None where that means nothing.
         elements: starts and lengths in `data` of records that are already cut out (the elements
             of an array over many lines); None where `data` is lines.
     """
 
-    data: bytes
+    data: bytes | np.ndarray
     source: str
     offset: int | None = 0
     elements: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of text."""
+        return len(self.data) - (0 if isinstance(self.data, bytes) else 2 * PADDING)
 
 
 @dataclass(frozen=True)

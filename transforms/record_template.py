@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.fields import MISSING, NUMBER, STRING, Field
-from transforms.numbers import parse_numbers
-from transforms.spans import Bools, Bytes, Ints, Spans, find_byte, gather_words, positions_of
+from transforms.numbers import parse_numbers, parse_numbers_until
+from transforms.spans import Bools, Bytes, Ints, Spans, find_byte, gather_words
 
 __all__ = ["RecordTemplate", "unusual_rows"]
 
@@ -26,7 +26,8 @@ VALUE = re.compile(r'"(?P<string>[^"\\\x00-\x1f]*)"|(?P<number>-?\d[\d.]*)|(?P<w
 KEY = re.compile(r'\s*"(?P<key>[^"\\\x00-\x1f]*)"\s*:\s*')
 MAX_RECORD = 4096
 STEP = 16
-MAX_STRING_STEPS = 8
+CACHED = 1 << 17
+MAX_STEPS = 8
 NEWLINE, QUOTE, BACKSLASH = 0x0A, 0x22, 0x5C
 
 
@@ -92,12 +93,15 @@ class RecordTemplate:
         """How many quotation marks stand in a record of this pattern."""
         return sum(literal.count(b'"') for literal in self.literals)
 
-    def match(self, records: Spans, keys: tuple[str, ...]) -> tuple[Bools, dict[str, Field]]:
+    def match(
+        self, records: Spans, keys: tuple[str, ...], exact: str
+    ) -> tuple[Bools, dict[str, Field]]:
         """Tries the pattern on every record.
 
         Args:
             records: the records.
             keys: the fields wanted.
+            exact: the one whose numbers are wanted as whole millionths too.
 
         Returns:
             Which records fit (strings may still hold marks that are not allowed there:
@@ -112,14 +116,18 @@ class RecordTemplate:
             self.literals, self.values, self.literals[1:], strict=False
         ):
             fits &= _has_literal(buffer, at, literal)
-            at = np.minimum(at + len(literal), ends)
-            lengths = _lengths(buffer, at, value, following[0], fits)
+            at = at + len(literal)
+            if not fits.all():
+                # Only rows that no longer fit can have left their record.
+                at = np.minimum(at, ends)
+            micros = value.key == exact
+            field = _read_value(buffer, at, value, following[0], fits, micros=micros)
             if value.key in keys:
-                kinds = np.full(len(records), value.kind, np.uint8)
-                found[value.key] = Field(Spans(buffer, at, lengths), kinds)
-            elif value.kind == NUMBER:
-                fits &= parse_numbers(Spans(buffer, at, lengths), micros=False).is_json
-            at = np.minimum(at + lengths, ends)
+                found[value.key] = field
+            elif field.numbers is not None:
+                fits &= field.numbers.is_json
+            at = at + field.spans.lengths
+        at = np.minimum(at, ends)
         fits &= _has_literal(buffer, at, self.literals[-1])
         fits &= at + len(self.literals[-1]) == ends
         for key in keys:
@@ -154,30 +162,42 @@ def _begins(words: npt.NDArray[np.uint64], text: bytes) -> Bools:
     return (words & np.uint64((1 << (8 * len(text))) - 1)) == wanted
 
 
-def _lengths(buffer: Bytes, at: Ints, value: Value, stop: int, fits: Bools) -> Ints:
-    """How long each value is: up to the byte that ends it. Clears `fits` where none is near."""
+def _read_value(
+    buffer: Bytes, at: Ints, value: Value, stop: int, fits: Bools, *, micros: bool
+) -> Field:
+    """The values that begin at the given places. Clears `fits` where no end is near."""
+    kinds = np.full(len(at), value.kind, np.uint8)
     if value.kind == NUMBER:
-        lengths = find_byte(buffer, at, stop)
+        numbers, lengths = parse_numbers_until(buffer, at, stop, micros=micros)
         rows = np.flatnonzero(lengths == STEP)
-    else:
-        # Ids and times have one length: look there first. That no quotation mark was passed over
-        # is checked for the whole block at once, by counting them.
-        lengths = np.full(len(at), value.length, np.int64)
-        place = np.minimum(at + value.length, len(buffer) - 1)
-        rows = np.flatnonzero(buffer[place] != stop)
         if len(rows):
-            lengths[rows] = find_byte(buffer, at[rows], stop)
-            rows = rows[lengths[rows] == STEP]
-    for _ in range(MAX_STRING_STEPS):
-        if not len(rows):
-            return lengths
+            lengths = lengths.copy()
+            _go_on(buffer, at, lengths, stop, fits, rows)
+            numbers = parse_numbers(Spans(buffer, at, lengths), micros=micros)
+        return Field(Spans(buffer, at, lengths), kinds, numbers)
+    # Ids and times have one length: look there first. That no quotation mark was passed over is
+    # checked for the whole block at once, by counting them.
+    lengths = np.full(len(at), value.length, np.int64)
+    rows = np.flatnonzero(buffer[np.minimum(at + value.length, len(buffer) - 1)] != stop)
+    if len(rows):
+        lengths[rows] = 0
+        _go_on(buffer, at, lengths, stop, fits, rows)
+    return Field(Spans(buffer, at, lengths), kinds)
+
+
+def _go_on(
+    buffer: Bytes, at: Ints, lengths: Ints, stop: int, fits: Bools, rows: npt.NDArray[np.int64]
+) -> None:
+    """Makes the rows' values longer, up to the byte that ends them."""
+    for _ in range(MAX_STEPS):
         place = np.minimum(at[rows] + lengths[rows], len(buffer) - STEP)
         more = find_byte(buffer, place, stop)
         lengths[rows] += more
         rows = rows[more == STEP]
+        if not len(rows):
+            return
     fits[rows] = False
     lengths[rows] = 0
-    return lengths
 
 
 def unusual_rows(records: Spans, fits: Bools, quotes: int, *, lines: bool) -> Bools:
@@ -195,24 +215,44 @@ def unusual_rows(records: Spans, fits: Bools, quotes: int, *, lines: bool) -> Bo
     """
     buffer = records.buffer
     unusual = np.zeros(len(records), bool)
+    seen = _census(buffer)
     rest = records.take(np.flatnonzero(~fits))
-    counted = np.count_nonzero(buffer == QUOTE) - int(_count(rest, QUOTE).sum())
-    if counted != quotes * int(fits.sum()):
+    if seen.quotes - int(_count(rest, QUOTE).sum()) != quotes * int(fits.sum()):
         unusual |= _count(records, QUOTE) != quotes
-    if (buffer == BACKSLASH).any():
+    if seen.backslashes:
         unusual |= _count(records, BACKSLASH) > 0
-    # As signed numbers, control characters and bytes beyond ASCII are less than a space.
-    special = buffer.view(np.int8) < 0x20
-    if lines and np.count_nonzero(special) == np.count_nonzero(buffer == NEWLINE):
+    if lines and seen.special == seen.newlines:
         return unusual
-    unusual |= _holding(records, positions_of((buffer < 0x20) & special))
-    beyond = positions_of(buffer >= 0x80)
+    unusual |= _holding(records, np.flatnonzero(buffer < 0x20))
+    beyond = np.flatnonzero(buffer >= 0x80)
     if len(beyond):
         try:
             buffer.tobytes().decode()
         except UnicodeDecodeError:
             unusual |= _holding(records, beyond)
     return unusual
+
+
+@dataclass
+class _Seen:
+    """How often some bytes occur. `special` are control characters and bytes beyond ASCII."""
+
+    quotes: int = 0
+    backslashes: int = 0
+    newlines: int = 0
+    special: int = 0
+
+
+def _census(buffer: Bytes) -> _Seen:
+    seen = _Seen()
+    for begin in range(0, len(buffer), CACHED):
+        part = buffer[begin : begin + CACHED]
+        seen.quotes += int(np.count_nonzero(part == QUOTE))
+        seen.backslashes += int(np.count_nonzero(part == BACKSLASH))
+        seen.newlines += int(np.count_nonzero(part == NEWLINE))
+        # As signed numbers, control characters and bytes beyond ASCII are less than a space.
+        seen.special += int(np.count_nonzero(part.view(np.int8) < 0x20))
+    return seen
 
 
 def _holding(records: Spans, positions: Ints) -> Bools:
@@ -236,6 +276,7 @@ def _count(records: Spans, byte: int) -> Ints:
 def _count_where(records: Spans, flags: Bools) -> Ints:
     total = np.zeros(len(flags) + 1, np.int32)
     np.cumsum(flags, out=total[1:])
-    counts: Ints = (total[records.starts + records.lengths] - total[records.starts]).astype(np.int64)
+    counts: Ints = (total[records.starts + records.lengths] - total[records.starts]).astype(
+        np.int64
+    )
     return counts
-

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transforms.spans import Bools, Bytes, Ints, Spans, padded, positions_of
+from transforms.spans import PADDING, Bools, Bytes, Ints, Spans, padded, positions_of
 
 __all__ = ["Elements", "split_array", "split_lines", "split_objects"]
 
@@ -45,22 +45,23 @@ class Elements:
     inside: bool
 
 
-def split_lines(data: bytes) -> Spans:
+def split_lines(data: bytes | Bytes) -> Spans:
     """The records of a block of JSON lines: one a line, or the elements of an array on a line.
 
     Args:
-        data: text whose lines end with a newline (the last one may lack it).
+        data: text whose lines end with a newline (the last one may lack it), as bytes, or
+            already padded as by `padded`.
 
     Returns:
-        Spans over a padded copy of the data, in order; blank lines hold no record.
+        Spans over the padded text, in order; blank lines hold no record.
     """
-    buffer = padded(data)
-    begin = (len(buffer) - len(data)) // 2
-    newlines = positions_of(buffer[begin : begin + len(data)] == NEWLINE) + begin
-    if not data.endswith(b"\n"):
-        newlines = np.append(newlines, begin + len(data))
+    buffer = padded(data) if isinstance(data, bytes) else data
+    end = len(buffer) - PADDING
+    newlines = positions_of(buffer, NEWLINE)
+    if end > PADDING and buffer[end - 1] != NEWLINE:
+        newlines = np.append(newlines, end)
     starts = np.empty(len(newlines), np.int64)
-    starts[:1] = begin
+    starts[:1] = PADDING
     starts[1:] = newlines[:-1] + 1
     ends = newlines - (buffer[newlines - 1] == RETURN)
     lengths = np.maximum(ends - starts, 0)
@@ -86,7 +87,8 @@ def split_array(buffer: Bytes, starts: Ints, lengths: Ints, *, opened: bool = Fa
 
     Args:
         buffer: the padded text.
-        starts, lengths: rows of it, each an array that begins with `[`.
+        starts: where rows of it begin, each an array that begins with `[`.
+        lengths: how long they are.
         opened: the text begins inside the array (its `[` stood in an earlier block).
 
     Returns:
@@ -118,13 +120,14 @@ def split_objects(buffer: Bytes, start: int, length: int) -> Elements:
 
     Args:
         buffer: the padded text.
-        start, length: the part of it to cut up.
+        start: where the part of it to cut up begins.
+        length: how long it is.
 
     Returns:
         The objects; text between them belongs to the next one, which then is not JSON.
     """
     starts, lengths = np.array([start]), np.array([length])
-    positions, steps, rows, depths = _structure(buffer, starts, lengths)
+    positions, steps, _, depths = _structure(buffer, starts, lengths)
     ends = positions[(depths == 0) & (steps < 0)] + 1
     begin = np.concatenate([starts, ends])
     stop = np.concatenate([ends, starts + lengths])

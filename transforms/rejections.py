@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from schemas.reading import REJECTED
 from schemas.reasons import Causes
-from transforms.duck import connection
+from transforms.duck import ask
 from transforms.spans import Ints, Spans
 
 __all__ = ["MAX_RAW", "one_rejection", "place_in", "rejections"]
@@ -70,9 +69,7 @@ def one_rejection(
     """One rejected record whose size and hash are already known, as for one too large to hold."""
     now = pa.scalar(time.time_ns() // 1000).cast(REJECTED.field("rejected_at").type)
     values = [[reason], [detail], [_text(raw)], [raw_size], [raw_sha256], [source]]
-    columns = [
-        pa.array(value, field.type) for value, field in zip(values, REJECTED, strict=False)
-    ]
+    columns = [pa.array(value, field.type) for value, field in zip(values, REJECTED, strict=False)]
     return pa.RecordBatch.from_arrays([*columns, pa.repeat(now, 1)], schema=REJECTED)
 
 
@@ -95,8 +92,7 @@ def _raw_and_hashes(records: Spans) -> tuple[pa.Array, pa.Array]:
 
 
 def _sha256(texts: pa.Array) -> pa.Array:
-    rows: duckdb.DuckDBPyRelation = connection().from_arrow(pa.table({"raw": texts}))
-    hashed = rows.query("t", "SELECT sha256(raw) AS hash FROM t").to_arrow_table()["hash"]
+    hashed = ask(pa.table({"raw": texts}), "SELECT sha256(raw) AS hash FROM t")["hash"]
     return hashed.combine_chunks().cast(pa.string())
 
 

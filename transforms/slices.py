@@ -194,8 +194,10 @@ def _groups(keys: Ints, slices: Ints) -> tuple[Ints, Ints]:
 
 
 def _radix_order(numbers: Ints, limit: int) -> Ints:
-    """A stable order of numbers in [0, limit). NumPy sorts 16-bit numbers by radix: ten times
-    as fast as comparing them, and twice is enough for most limits."""
+    """A stable order of numbers in [0, limit).
+
+    NumPy sorts 16-bit numbers by radix, ten times as fast as by comparing; twice is mostly enough.
+    """
     if limit <= 1 << 16:
         return np.argsort(numbers.astype(np.uint16), kind="stable")
     if limit <= 1 << 32:

@@ -15,7 +15,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["PADDING", "Bools", "Bytes", "Floats", "Ints", "Spans", "Words", "find_byte", "gather_words", "padded", "positions_of"]
+__all__ = [
+    "PADDING",
+    "Bools",
+    "Bytes",
+    "Floats",
+    "Ints",
+    "Spans",
+    "Words",
+    "find_byte",
+    "gather_words",
+    "padded",
+    "positions_of",
+]
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Words: TypeAlias = npt.NDArray[np.uint64]
@@ -29,6 +41,8 @@ PADDING = 64
 LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
 HIGH_BITS = np.uint64(0x8080808080808080)
 ONES = np.uint64(0x0101010101010101)
+CACHED = 1 << 18
+"""Bytes that are worked on at a time in passes over a whole buffer."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class Spans:
 
 
 def padded(text: bytes | Bytes) -> Bytes:
-    """A copy of the text with `PADDING` spaces on both sides, as bytes."""
+    """A copy of the text with `PADDING` spaces on both sides."""
     source = np.frombuffer(text, np.uint8) if isinstance(text, bytes) else text
     buffer = np.empty(len(source) + 2 * PADDING, np.uint8)
     buffer[:PADDING] = 32
@@ -143,23 +157,23 @@ def find_byte(buffer: Bytes, offsets: Ints, byte: int) -> Ints:
     return first
 
 
-def positions_of(flags: Bools) -> Ints:
-    """The indices of the True flags; for sparse ones three times as fast as `flatnonzero`."""
-    packed = np.packbits(flags, bitorder="little")
-    words = np.zeros((len(packed) + 7) // 8 * 8, np.uint8)
-    words[: len(packed)] = packed
-    bits = words.view(np.uint64)
-    where = np.flatnonzero(bits)
-    bits = bits[where]
-    found = []
-    while len(where):
-        lowest = bits & (~bits + np.uint64(1))
-        found.append(where * 64 + np.bitwise_count(lowest - np.uint64(1)))
-        bits = bits ^ lowest
-        more = np.flatnonzero(bits)
-        if not len(more):
-            break
-        where, bits = where[more], bits[more]
-    if len(found) == 1:
-        return found[0]
-    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+def positions_of(buffer: Bytes, byte: int) -> Ints:
+    """Where the byte stands in the buffer; for rare bytes much faster than `flatnonzero`."""
+    found = [np.zeros(0, np.int64)]
+    for begin in range(0, len(buffer), CACHED):
+        flags = np.packbits(buffer[begin : begin + CACHED] == byte, bitorder="little")
+        words = np.zeros((len(flags) + 7) // 8, np.uint64)
+        words.view(np.uint8)[: len(flags)] = flags
+        where = np.flatnonzero(words)
+        bits = words[where]
+        pieces = []
+        while len(where):
+            lowest = bits & (~bits + np.uint64(1))
+            pieces.append((where << 6) + np.bitwise_count(lowest - np.uint64(1)))
+            bits = bits ^ lowest
+            more = np.flatnonzero(bits)
+            where, bits = where[more], bits[more]
+        if pieces:
+            part = pieces[0] if len(pieces) == 1 else np.sort(np.concatenate(pieces))
+            found.append(part + begin)
+    return np.concatenate(found)

@@ -90,9 +90,7 @@ class Statistic:
     def retract(self, partials: Partials, gone: Partials) -> dict[str, npt.NDArray[np.int64]]:
         """Partials without those that are `gone`, row by row."""
         return {
-            name: carried(partials[name] - gone[name])
-            if limbs > 1
-            else partials[name] - gone[name]
+            name: carried(partials[name] - gone[name]) if limbs > 1 else partials[name] - gone[name]
             for name, limbs in self.columns.items()
         }
 

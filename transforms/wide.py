@@ -70,7 +70,7 @@ def square_sums(values: Ints, starts: Ints) -> Wide:
 
 def to_ints(limbs: Wide) -> list[int]:
     """The numbers as Python integers."""
-    columns = [limbs[:, limb].tolist() for limb in range(limbs.shape[1])]
+    columns: list[list[int]] = [limbs[:, limb].tolist() for limb in range(limbs.shape[1])]
     total = columns[-1]
     for column in reversed(columns[:-1]):
         total = [(above << BITS) + below for above, below in zip(total, column, strict=True)]

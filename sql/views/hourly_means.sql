@@ -17,4 +17,5 @@ LEFT JOIN newest AS earlier
   ON earlier.region_code = this_hour.region_code
   AND earlier.quantity = this_hour.quantity
   AND earlier.window_start = TIMESTAMP_SUB(this_hour.window_start, INTERVAL 3 HOUR)
+  AND earlier.count > 0
 WHERE this_hour.count > 0

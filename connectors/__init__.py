@@ -1,0 +1,1 @@
+"""Sources and sinks: where readings come from and where results go."""

@@ -1,0 +1,174 @@
+"""Answers BigQuery SQL from the local store: `python -m pipelines.query "SELECT …"`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import sql as sql_files
+from connectors.bigquery_sql import QueryError, diagnose, translate
+from connectors.local_store import LocalStore, StoreError
+from connectors.local_store.manifest import MANIFEST
+from pipelines.rendering import FORMATS, render
+from schemas.tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["answer", "main"]
+
+NAMES = (*sql_files.VIEWS, *TABLES)
+EPILOG = """\
+examples:
+  python -m pipelines.query "SELECT region, hour, mean, mean_3h_before FROM hourly_means
+                             WHERE hour = TIMESTAMP '2019-02-19 14:00:00' ORDER BY region"
+  python -m pipelines.query --format csv - < my_query.sql
+"""
+
+
+def answer(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """Answers a query.
+
+    Args:
+        connection: what `LocalStore.connect` gave.
+        query: one SELECT query of BigQuery.
+
+    Returns:
+        All rows: half an answer before an error would look like a whole one.
+
+    Raises:
+        QueryError: the query is wrong, or asks for what the local store cannot answer as BigQuery
+            would.
+        StoreError: a file of the store cannot be read.
+    """
+    import duckdb  # noqa: PLC0415  (`LocalStore` loads it when it is needed)
+
+    translation = translate(query, NAMES)
+    try:
+        rows = connection.sql(translation.sql).to_arrow_table()
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) or ".parquet" in str(error):
+            msg = f"a file of the store is gone or damaged, put a copy back: {_first_line(error)}"
+            raise StoreError(msg) from error
+        columns = {
+            name: [row[0] for row in connection.execute(f'DESCRIBE "{name}"').fetchall()]
+            for name in translation.tables
+        }
+        raise diagnose(error, query, translation, columns) from error
+    _check_columns(rows.schema)
+    return rows
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error)
+    with contextlib.suppress(ValueError, KeyError):
+        text = json.loads(text[text.index("{") :])["exception_message"]
+    return text.partition("\n")[0]
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+
+    lower = [name.lower() for name in schema.names]
+    twice = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
+    if twice:
+        msg = f"two columns of the answer are named {' and '.join(twice)}; rename one with AS"
+        raise QueryError(msg)
+    for field in schema:
+        if pa.types.is_interval(field.type) or pa.types.is_duration(field.type):
+            msg = f"column {field.name} is an INTERVAL; use TIMESTAMP_DIFF for a number of units"
+            raise QueryError(msg)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: those of the command line.
+
+    Returns:
+        0 for an answer, 1 for a wrong query or an unreadable store, 2 for wrong usage.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.query",
+        description="Answer BigQuery SQL from the local store.",
+        epilog=f"tables and views: {', '.join(NAMES)}\n\n{EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("sql", metavar="SQL", help="one SELECT query; - reads it from the input")
+    parser.add_argument(
+        "--output",
+        default="./results",
+        metavar="URI",
+        help="folder that a job wrote its results to (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="table",
+        help="table for eyes (long cells are cut), csv or json (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    query = sys.stdin.read() if options.sql == "-" else options.sql
+    if not query.strip():
+        parser.error("the SQL is empty")
+    location = urlsplit(options.output)
+    if location.scheme not in {"", "file"}:
+        parser.error(
+            f"--output is {options.output}, but only the results in a local folder can be queried "
+            "here; BigQuery has its own command, bq query"
+        )
+    folder = Path(location.path if location.scheme else options.output)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        return _run(folder, query, options.format)
+    except BrokenPipeError:
+        # The reader has seen enough; the interpreter must not complain when it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(folder: Path, query: str, form: str) -> int:
+    import duckdb  # noqa: PLC0415
+
+    try:
+        if not (folder / MANIFEST).exists():
+            msg = (
+                f"there are no results in {folder}; run a job into it first, "
+                f"python -m pipelines.regional_means --output {folder}"
+            )
+            raise StoreError(msg)
+        with LocalStore(folder).connect() as connection:
+            connection.execute("SET errors_as_json = true")
+            connection.execute("SET lock_configuration = true")
+            rows = answer(connection, query)
+            render(rows, form, sys.stdout)
+            sys.stdout.flush()
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except QueryError as error:
+        print(f"error: {error.describe(query)}", file=sys.stderr)
+        return 1
+    except (duckdb.Error, OSError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

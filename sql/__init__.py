@@ -1,0 +1,28 @@
+"""The SQL of the project, one source for BigQuery and for the local store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["FOLDER", "VIEWS", "duckdb_functions", "view"]
+
+FOLDER = Path(__file__).parent
+VIEWS = tuple(sorted(path.stem for path in (FOLDER / "views").glob("*.sql")))
+"""Names of the views."""
+
+
+def view(name: str) -> str:
+    """The BigQuery SQL of a view, its tables named without a dataset.
+
+    Raises:
+        KeyError: there is no such view.
+    """
+    if name not in VIEWS:
+        msg = f"no view {name!r}; there are {', '.join(VIEWS)}"
+        raise KeyError(msg)
+    return (FOLDER / "views" / f"{name}.sql").read_text("utf-8")
+
+
+def duckdb_functions() -> str:
+    """DuckDB macros with the behaviour of BigQuery's functions, for the local store."""
+    return (FOLDER / "duckdb" / "functions.sql").read_text("utf-8")
