@@ -9,21 +9,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import sql as sql_files
-from connectors.bigquery_sql import QueryError, diagnose, translate
+from connectors.bigquery_sql import QueryError, answer
 from connectors.local_store import LocalStore, StoreError
 from connectors.local_store.manifest import MANIFEST
 from pipelines.rendering import FORMATS, render
 from schemas.tables import TABLES
 
-if TYPE_CHECKING:
-    import duckdb
-    import pyarrow as pa
-
-__all__ = ["answer", "main"]
+__all__ = ["main"]
 
 NAMES = (*sql_files.VIEWS, *TABLES)
 EPILOG = """\
@@ -32,60 +27,6 @@ examples:
                              WHERE hour = TIMESTAMP '2019-02-19 14:00:00' ORDER BY region"
   python -m pipelines.query --format csv - < my_query.sql
 """
-
-
-def answer(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """Answers a query.
-
-    Args:
-        connection: what `LocalStore.connect` gave.
-        query: one SELECT query of BigQuery.
-
-    Returns:
-        All rows: half an answer before an error would look like a whole one.
-
-    Raises:
-        QueryError: the query is wrong, or asks for what the local store cannot answer as BigQuery
-            would.
-        StoreError: a file of the store cannot be read.
-    """
-    import duckdb  # noqa: PLC0415  (`LocalStore` loads it when it is needed)
-
-    translation = translate(query, NAMES)
-    try:
-        rows = connection.sql(translation.sql).to_arrow_table()
-    except duckdb.Error as error:
-        if isinstance(error, duckdb.IOException) or ".parquet" in str(error):
-            msg = f"a file of the store is gone or damaged, put a copy back: {_first_line(error)}"
-            raise StoreError(msg) from error
-        columns = {
-            name: [row[0] for row in connection.execute(f'DESCRIBE "{name}"').fetchall()]
-            for name in translation.tables
-        }
-        raise diagnose(error, query, translation, columns) from error
-    _check_columns(rows.schema)
-    return rows
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error)
-    with contextlib.suppress(ValueError, KeyError):
-        text = json.loads(text[text.index("{") :])["exception_message"]
-    return text.partition("\n")[0]
-
-
-def _check_columns(schema: pa.Schema) -> None:
-    import pyarrow as pa  # noqa: PLC0415
-
-    lower = [name.lower() for name in schema.names]
-    twice = sorted({name for name in schema.names if lower.count(name.lower()) > 1})
-    if twice:
-        msg = f"two columns of the answer are named {' and '.join(twice)}; rename one with AS"
-        raise QueryError(msg)
-    for field in schema:
-        if pa.types.is_interval(field.type) or pa.types.is_duration(field.type):
-            msg = f"column {field.name} is an INTERVAL; use TIMESTAMP_DIFF for a number of units"
-            raise QueryError(msg)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -140,6 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _first_line(error: Exception) -> str:
+    """What DuckDB says, which may be JSON."""
+    text = str(error)
+    with contextlib.suppress(ValueError, KeyError):
+        text = json.loads(text[text.index("{") :])["exception_message"]
+    return text.partition("\n")[0]
+
+
 def _run(folder: Path, query: str, form: str) -> int:
     import duckdb  # noqa: PLC0415
 
@@ -151,9 +100,7 @@ def _run(folder: Path, query: str, form: str) -> int:
             )
             raise StoreError(msg)
         with LocalStore(folder).connect() as connection:
-            connection.execute("SET errors_as_json = true")
-            connection.execute("SET lock_configuration = true")
-            rows = answer(connection, query)
+            rows = answer(connection, query, NAMES)
             render(rows, form, sys.stdout)
             sys.stdout.flush()
     except StoreError as error:
@@ -162,10 +109,11 @@ def _run(folder: Path, query: str, form: str) -> int:
     except QueryError as error:
         print(f"error: {error.describe(query)}", file=sys.stderr)
         return 1
-    except (duckdb.Error, OSError, RuntimeError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        print(f"error: {error}", file=sys.stderr)
+    except duckdb.IOException as error:
+        reason = _first_line(error)
+        print(
+            f"error: a file of the store in {folder} is gone or damaged: {reason}", file=sys.stderr
+        )
         return 1
     return 0
 

@@ -21,6 +21,9 @@ __all__ = ["offset_of", "parse"]
 
 DIALECT = BigQuery()
 
+FIRST_WORDS = frozenset({"SELECT", "WITH", "FROM", "("})
+ONLY_QUERIES = "only a SELECT query can be answered; the store is changed by jobs alone"
+
 KNOWN_NODES = frozenset(
     {
         # queries
@@ -57,7 +60,6 @@ HINTS = {
     exp.ColumnDef: "typed STRUCTs are not supported by the local store; name the fields with AS",
     exp.ParseJSON: "the type JSON is not supported by the local store; use JSON_VALUE on a STRING",
     exp.Lambda: "lambda functions are not supported by the local store",
-    exp.Command: "only a SELECT query can be answered",
 }
 
 
@@ -92,7 +94,10 @@ def parse(query: str) -> exp.Query:
         QueryError: it is not one SELECT query, or holds what the local store does not know.
     """
     try:
-        statements = _Parser(dialect=DIALECT).parse(DIALECT.tokenize(query), query)
+        tokens = DIALECT.tokenize(query)
+        if tokens and tokens[0].text.upper() not in FIRST_WORDS:
+            raise QueryError(ONLY_QUERIES, tokens[0].start)
+        statements = _Parser(dialect=DIALECT).parse(tokens, query)
     except ParseError as error:
         raise _syntax_error(query, error) from error
     except TokenError as error:
@@ -112,8 +117,7 @@ def parse(query: str) -> exp.Query:
     if isinstance(tree, exp.Subquery):
         tree = tree.unnest()
     if not isinstance(tree, exp.Query):
-        msg = "only a SELECT query can be answered; the store is changed by jobs alone"
-        raise QueryError(msg, len(query) - len(query.lstrip()))
+        raise QueryError(ONLY_QUERIES, tokens[0].start)
     for node in tree.walk():
         if type(node) not in KNOWN_NODES:
             raise QueryError(_refusal(node), offset_of(node))

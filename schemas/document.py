@@ -1,0 +1,46 @@
+"""Writes docs/tables.md from the schemas: `python -m schemas.document > docs/tables.md`."""
+
+from __future__ import annotations
+
+from schemas.tables import TABLES, bigquery_schema
+
+__all__ = ["tables_page"]
+
+VIEWS = """\
+# Tables
+
+This page is made from `schemas/bigquery/*.json` by `python -m schemas.document`.
+
+## `hourly_means`
+
+A view: the newest row of every region, quantity and hour that holds readings, with `window_start`
+as `hour`, and `mean_3h_before`: the mean of the hour that began three hours earlier, NULL where it
+has none.
+
+Columns: `region_code, region, quantity, hour, count, mean, min, max, stddev, mean_3h_before,
+revision, pane, emitted_at`.
+
+## `sliding_means`
+
+A view: the newest row of every region, quantity and window of all kinds but the hourly one.
+`window_size` and `window_period` are in seconds.
+
+Columns: `region_code, region, quantity, window_size, window_period, window_start, window_end,
+count, mean, min, max, stddev, revision, pane, emitted_at`.
+"""
+
+
+def tables_page() -> str:
+    """The page, in Markdown."""
+    parts = [VIEWS]
+    for table in TABLES:
+        parts.append(f"\n## `{table}`\n\n| column | type | meaning |\n| --- | --- | --- |\n")
+        for column in bigquery_schema(table):
+            null = "" if column["mode"] == "REQUIRED" else ", may be NULL"
+            name, kind = column["name"], column["type"]
+            parts.append(f"| `{name}` | {kind}{null} | {column['description']} |\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    print(tables_page(), end="")
