@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 
 __all__ = ["InputError", "InputFile", "Piece", "match_inputs", "open_file", "pieces"]
 
-PIECE = 64 << 20
+PIECE = 32 << 20
 """Bytes of a plain file of lines that one worker reads in one go."""
 
 
@@ -57,36 +60,65 @@ def match_inputs(patterns: Iterable[str]) -> list[InputFile]:
     """The files that the patterns name, each once, in the order of their paths.
 
     Args:
-        patterns: paths or globs, local or of any file system that Beam knows (`gs://…`).
+        patterns: paths or globs, local or of any file system that Beam knows (`gs://…`). A file
+            that is reached by two paths, by a link for example, is one file.
 
     Returns:
         The files, empty ones too.
 
     Raises:
-        InputError: a pattern names no file, or the file system refuses.
+        InputError: a pattern names no file, something that is no regular file, or a file whose
+            size cannot be asked; or the file system refuses.
     """
     found: dict[str, InputFile] = {}
     for pattern in patterns:
-        local = "://" not in pattern
-        path = Path(pattern)
-        if local and path.is_dir():
-            msg = f"{pattern} is a folder; name its files, for example {path / '*.jsonl'}"
-            raise InputError(msg)
-        try:
-            matched = FileSystems.match([str(path.absolute()) if local else pattern])[0]
-        except (BeamIOError, ValueError, OSError) as error:
-            msg = f"{pattern} cannot be listed: {_reason(error)}"
-            raise InputError(msg) from error
-        files = [
-            InputFile(metadata.path, metadata.size_in_bytes)
-            for metadata in matched.metadata_list
-            if not (local and Path(metadata.path).is_dir())
-        ]
+        files = _match_elsewhere(pattern) if "://" in pattern else _match_here(pattern)
         if not files:
-            msg = f"no file matches {pattern}"
+            msg = f"no file matches {pattern or repr(pattern)}"
             raise InputError(msg)
-        found.update((file.path, file) for file in files)
-    return [found[path] for path in sorted(found)]
+        for file in files:
+            identity = file.path if "://" in file.path else os.path.realpath(file.path)
+            if identity not in found or file.path < found[identity].path:
+                found[identity] = file
+    return sorted(found.values(), key=lambda file: file.path)
+
+
+def _match_here(pattern: str) -> list[InputFile]:
+    path = str(Path(pattern).absolute())
+    if not pattern:
+        return []
+    if Path(path).is_dir():
+        msg = f"{pattern} is a folder; name its files, for example {Path(pattern) / '*.jsonl'}"
+        raise InputError(msg)
+    # A path that is there is meant as it stands, even with the marks of a glob in its name.
+    # Path.glob takes no absolute pattern.
+    paths = [path] if os.path.lexists(path) else glob.glob(path, recursive=True)  # noqa: PTH207
+    return [_regular_file(name) for name in paths if not Path(name).is_dir()]
+
+
+def _regular_file(path: str) -> InputFile:
+    try:
+        path.encode()
+        status = Path(path).stat()
+    except UnicodeEncodeError as error:
+        msg = f"{path!r} cannot be read: its name is not UTF-8"
+        raise InputError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {_reason(error)}"
+        raise InputError(msg) from error
+    if not stat.S_ISREG(status.st_mode):
+        msg = f"{path} is no regular file; what comes through a pipe must be put into a file first"
+        raise InputError(msg)
+    return InputFile(path, status.st_size)
+
+
+def _match_elsewhere(pattern: str) -> list[InputFile]:
+    try:
+        matched = FileSystems.match([pattern])[0]
+    except (BeamIOError, ValueError, OSError) as error:
+        msg = f"{pattern} cannot be listed: {_reason(error)}"
+        raise InputError(msg) from error
+    return [InputFile(metadata.path, metadata.size_in_bytes) for metadata in matched.metadata_list]
 
 
 def pieces(files: Iterable[InputFile], size: int = PIECE) -> Iterator[Piece]:
@@ -120,7 +152,7 @@ def open_file(file: InputFile) -> BinaryIO:
         opened: BinaryIO = FileSystems.open(
             file.path, compression_type=CompressionTypes.UNCOMPRESSED
         )
-    except (BeamIOError, OSError) as error:
+    except (BeamIOError, ValueError, OSError) as error:
         msg = f"{file.path} cannot be read: {_reason(error)}"
         raise InputError(msg) from error
     return opened

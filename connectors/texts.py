@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -103,11 +104,14 @@ class GzipText:
                 if not self._waiting:
                     continue
                 self._between = False
+            before = self._inflate.copy()
             try:
                 text = self._inflate.decompress(self._waiting, size)
             except zlib.error:
+                text = self._until_broken(before)[:size]
+                self._size += len(text)
                 self._damaged("has broken gzip data after")
-                return b""
+                return text
             inflate = self._inflate
             self._waiting = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             if text:
@@ -124,6 +128,14 @@ class GzipText:
     def seek(self, position: int) -> None:
         """Not possible: such a file is read as one piece."""
         raise NotImplementedError
+
+    def _until_broken(self, inflate: zlib._Decompress) -> bytes:
+        """What the waiting data hold before they break: a failed call gives none of it."""
+        text = bytearray()
+        with contextlib.suppress(zlib.error):
+            for at in range(len(self._waiting)):
+                text += inflate.decompress(self._waiting[at : at + 1])
+        return bytes(text)
 
     def _damaged(self, what: str) -> None:
         self.damage = Damaged(f"{self._path} {what} byte {self._size:,} of its text")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["progress_bar"]
+__all__ = ["hidden_errors", "progress_bar"]
 
 EVERY = 0.1
+
+
+@contextlib.contextmanager
+def hidden_errors() -> Iterator[None]:
+    """Keeps the tracebacks that Beam's workers print away: the error itself says what is wrong."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
+        yield
 
 
 @contextlib.contextmanager
@@ -26,7 +34,7 @@ def progress_bar(
     Yields:
         None; the bar is gone when the body ends.
     """
-    if not (shown and sys.stderr.isatty()):
+    if not (shown and sys.__stderr__ and sys.__stderr__.isatty()):
         yield
         return
     from rich.console import Console  # noqa: PLC0415 - only for a terminal
@@ -44,7 +52,7 @@ def progress_bar(
         DownloadColumn(),
         TextColumn("{task.fields[rate]} readings/s"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(file=sys.__stderr__),
         transient=True,
     )
     done = threading.Event()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import sql as sql_files
-from connectors.bigquery_sql import QueryError, answer
+from connectors.bigquery_sql import QueryError, UnexplainedError, answer
 from connectors.local_store import LocalStore, StoreError
 from connectors.local_store.manifest import MANIFEST
 from pipelines.rendering import FORMATS, render
@@ -58,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="table for eyes (long cells are cut), csv or json (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
-    query = sys.stdin.read() if options.sql == "-" else options.sql
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    query = sys.stdin.read() if options.sql == "-" else _text(options.sql)
     if not query.strip():
         parser.error("the SQL is empty")
     location = urlsplit(options.output)
@@ -68,9 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "here; BigQuery has its own command, bq query"
         )
     folder = Path(location.path if location.scheme else options.output)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         return _run(folder, query, options.format)
     except BrokenPipeError:
@@ -81,17 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _first_line(error: Exception) -> str:
-    """What DuckDB says, which may be JSON."""
-    text = str(error)
-    with contextlib.suppress(ValueError, KeyError):
-        text = json.loads(text[text.index("{") :])["exception_message"]
-    return text.partition("\n")[0]
+def _text(argument: str) -> str:
+    """The argument as UTF-8, though the locale may have taken it for something else."""
+    if argument.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in argument):
+        return argument
+    return os.fsencode(argument).decode(errors="replace")
 
 
 def _run(folder: Path, query: str, form: str) -> int:
-    import duckdb  # noqa: PLC0415
-
+    store = LocalStore(folder)
     try:
         if not (folder / MANIFEST).exists():
             msg = (
@@ -99,21 +96,19 @@ def _run(folder: Path, query: str, form: str) -> int:
                 f"python -m pipelines.regional_means --output {folder}"
             )
             raise StoreError(msg)
-        with LocalStore(folder).connect() as connection:
-            rows = answer(connection, query, NAMES)
-            render(rows, form, sys.stdout)
-            sys.stdout.flush()
+        try:
+            with store.connect() as connection:
+                rows = answer(connection, query, NAMES)
+        except UnexplainedError:
+            store.verify()
+            raise
+        render(rows, form, sys.stdout)
+        sys.stdout.flush()
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except QueryError as error:
         print(f"error: {error.describe(query)}", file=sys.stderr)
-        return 1
-    except duckdb.IOException as error:
-        reason = _first_line(error)
-        print(
-            f"error: a file of the store in {folder} is gone or damaged: {reason}", file=sys.stderr
-        )
         return 1
     return 0
 

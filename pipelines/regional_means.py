@@ -6,9 +6,9 @@ python -m pipelines.regional_means --input 'readings/*.jsonl' --output results
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import logging
-import os
 import re
 import sys
 import time
@@ -76,7 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 where the job failed, 2 where the command line is wrong.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return fail("interrupted; the store is as it was", INTERRUPTED)
+
+
+def _main(arguments: Sequence[str]) -> int:
     try:
         options, rest = parse_options(arguments)
         import_beam(cloud=needs_cloud(arguments))
@@ -91,8 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options, rest, windows)
     except (InputError, StoreError) as error:
         return fail(str(error), FAILURE)
-    except KeyboardInterrupt:
-        return fail("interrupted; the store is as it was", INTERRUPTED)
     except Exception as error:
         if options.verbose:
             raise
@@ -111,13 +115,14 @@ def _windows(texts: Sequence[str]) -> list[SlidingWindow]:
 def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[SlidingWindow]) -> int:
     import apache_beam as beam  # noqa: PLC0415
 
-    from connectors.input_files import InputError, match_inputs, open_file  # noqa: PLC0415
+    from connectors.input_files import InputError, match_inputs, open_file, pieces  # noqa: PLC0415
     from connectors.local_sink import Run  # noqa: PLC0415
     from connectors.local_store import LocalStore  # noqa: PLC0415
     from connectors.read_files import BYTES_READ, DAMAGED, SOURCE  # noqa: PLC0415
-    from pipelines.progress import progress_bar  # noqa: PLC0415
+    from pipelines.local_runner import LocalRunner  # noqa: PLC0415
+    from pipelines.progress import hidden_errors, progress_bar  # noqa: PLC0415
     from pipelines.summary import as_json, as_text, summarise  # noqa: PLC0415
-    from transforms.balance import closes, names_in, read_balance, tally  # noqa: PLC0415
+    from transforms.balance import REASONS, closes, names_in, read_balance  # noqa: PLC0415
 
     began = time.monotonic()
     files = match_inputs(options.input)
@@ -138,14 +143,16 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
     )
     if not options.verbose:
         logging.disable(logging.CRITICAL)
-    pipeline = beam.Pipeline(options=_beam_options(rest))
+    local = LocalRunner(rest, total, len(list(pieces(files))))
+    pipeline = beam.Pipeline(runner=local.runner, options=local.options)
     build(pipeline, files, windows, options.message_format, str(Path(output).absolute()), run)
     plain = total if not any(file.is_gzip for file in files) else None
-
-    def state() -> tuple[int, int]:
-        return tally(SOURCE, BYTES_READ), tally("balance", "read")
-
-    with progress_bar(plain, state, shown=not options.quiet and options.format == "table"):
+    shown = not options.quiet and options.format == "table"
+    with (
+        contextlib.nullcontext() if options.verbose else hidden_errors(),
+        local.workers([(SOURCE, BYTES_READ), ("balance", "read")]) as state,
+        progress_bar(plain, state, shown=shown),
+    ):
         result = pipeline.run()
         result.wait_until_finish()
     balance = read_balance(result.metrics())
@@ -158,38 +165,11 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
         msg = f"the input holds no readings: {reason}"
         raise InputError(msg)
     seconds = time.monotonic() - began
-    summary = summarise(output, run.run_id, balance, damaged, seconds, size)
+    rejected = names_in(result.metrics(), REASONS)
+    summary = summarise(output, run.run_id, balance, rejected, damaged, seconds, size)
     if not options.quiet:
         print(as_json(summary) if options.format == "json" else as_text(summary))
     return 0
-
-
-def _beam_options(rest: Sequence[str]) -> beam.options.pipeline_options.PipelineOptions:
-    """Beam's options; by default the runner of this process, with a thread for every core."""
-    from apache_beam.options.pipeline_options import (  # noqa: PLC0415
-        DirectOptions,
-        PipelineOptions,
-        StandardOptions,
-    )
-
-    beam_options = PipelineOptions(list(rest))
-    standard = beam_options.view_as(StandardOptions)
-    # `DirectRunner` picks one of three runners by itself, and not always this one.
-    if standard.runner in {None, "DirectRunner"}:
-        standard.runner = "FnApiRunner"
-    given = {word.split("=")[0] for word in rest}
-    direct = beam_options.view_as(DirectOptions)
-    if "--direct_running_mode" not in given:
-        direct.direct_running_mode = "multi_threading"
-    if "--direct_num_workers" not in given:
-        direct.direct_num_workers = (
-            len(os.sched_getaffinity(0)) if _has_affinity() else os.cpu_count() or 1
-        )
-    return beam_options
-
-
-def _has_affinity() -> bool:
-    return hasattr(os, "sched_getaffinity")
 
 
 def _sentence(error: Exception) -> str:

@@ -8,6 +8,7 @@ is imported. See docs/decisions/0003-quick-start.md.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sys
 import warnings
@@ -23,7 +24,7 @@ def needs_cloud(arguments: Sequence[str]) -> bool:
     """Whether the command line names anything beyond this machine's files and runners."""
     runners = [
         word.partition("=")[2] or after
-        for word, after in zip(arguments, [*arguments[1:], ""], strict=True)
+        for word, after in itertools.pairwise([*arguments, ""])
         if word.partition("=")[0] == "--runner"
     ]
     remote = any(runner not in LOCAL_RUNNERS for runner in runners)

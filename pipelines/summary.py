@@ -23,10 +23,6 @@ FROM hourly_means, newest
 WHERE hour = coalesce(over, newest.any)
 ORDER BY region_code, quantity
 """
-REASONS = """
-SELECT reason, count(*) AS records FROM rejected_readings WHERE run_id = ?
-GROUP BY reason ORDER BY records DESC, reason
-"""
 SHOWN_REASONS = 5
 COLUMNS = ("region", "count", "mean", "min", "max", "3 h before")
 
@@ -62,17 +58,17 @@ def summarise(
     output: str,
     run_id: str,
     balance: Mapping[str, int],
+    rejected: Mapping[str, int],
     damaged: tuple[str, ...],
     seconds: float,
     size: int,
 ) -> Summary:
-    """Looks up what the run left in the store.
+    """Looks up what the run left in the store, and puts it beside what it counted.
 
     Raises:
         StoreError: the store cannot be read.
     """
     with LocalStore(output).connect() as connection:
-        rejected = dict(connection.execute(REASONS, [run_id]).fetchall())
         found = connection.execute(NEWEST_HOUR)
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -81,12 +77,14 @@ def summarise(
         hour = datetime.datetime.fromtimestamp(rows[0]["hour"], datetime.UTC)
     for row in rows:
         del row["hour"]
-    return Summary(run_id, output, balance, rejected, damaged, hour, tuple(rows), seconds, size)
+    most = dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0])))
+    return Summary(run_id, output, balance, most, damaged, hour, tuple(rows), seconds, size)
 
 
 def as_json(summary: Summary) -> str:
     """The summary as one JSON object."""
-    hour = summary.hour.strftime("%Y-%m-%dT%H:%M:%SZ") if summary.hour else None
+    # `strftime` writes the year 1 with one digit.
+    hour = f"{summary.hour:%Y-%m-%dT%H:%M:%SZ}".zfill(20) if summary.hour else None
     return json.dumps({**vars(summary), "hour": hour}, ensure_ascii=False, indent=2)
 
 
@@ -129,8 +127,9 @@ def _table(summary: Summary) -> list[str]:
     hour = summary.hour
     if hour is None:
         return []
-    over = hour + datetime.timedelta(hours=1) <= datetime.datetime.now(datetime.UTC)
-    title = f"hour from {hour:%Y-%m-%d %H:%M} UTC{'' if over else ' (not over yet)'}, °C"
+    over = hour <= datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    began = f"{hour:%Y-%m-%d %H:%M}".zfill(16)
+    title = f"hour from {began} UTC{'' if over else ' (not over yet)'}, °C"
     rows = [
         (
             str(row["region"]),

@@ -12,10 +12,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-__all__ = ["TABLES", "arrow_schema", "bigquery_schema"]
+__all__ = ["ONCE_A_PLACE", "TABLES", "arrow_schema", "bigquery_schema"]
 
 FOLDER = Path(__file__).parent / "bigquery"
 TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+
+ONCE_A_PLACE = {
+    "outside_readings": ("source",),
+    "rejected_readings": ("source", "raw_sha256"),
+}
+"""Tables whose rows come from one place in the input, and the columns that name the place: of
+several runs that read the same place, one counts."""
 
 ARROW_TYPES = {
     "STRING": pa.string(),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from geo import RegionIndex
 from schemas.reading import PLACED_READINGS
@@ -14,18 +15,26 @@ from transforms.balance import count
 
 __all__ = ["AssignRegions", "assign_regions"]
 
+MOST_REGIONS = 127
+
 
 def assign_regions(batch: pa.RecordBatch, index: RegionIndex) -> pa.RecordBatch:
     """Adds each reading's region to a batch.
 
     Args:
         batch: of schema `READINGS`.
-        index: the regions; at most 127 of them.
+        index: the regions; at most `MOST_REGIONS` of them.
 
     Returns:
         A batch of schema `PLACED_READINGS`; `region_code` and `region` are NULL where the place
         lies in no region, or where there is no place.
+
+    Raises:
+        ValueError: the index has more regions than a batch can name.
     """
+    if len(index.codes) > MOST_REGIONS:
+        msg = f"at most {MOST_REGIONS} regions can be told apart, these are {len(index.codes):,}"
+        raise ValueError(msg)
     numbers = index.locate(
         batch.column("longitude").to_numpy(zero_copy_only=False),
         batch.column("latitude").to_numpy(zero_copy_only=False),
@@ -52,6 +61,9 @@ class AssignRegions(
     Args:
         regions: makes the index, once a worker; the 18 regions of France by default. It must be
             picklable, for example `functools.partial(RegionIndex.from_geojson, "districts.json")`.
+
+    Raises:
+        ValueError: from the pipeline, when the index has more than 127 regions.
     """
 
     def __init__(self, regions: Callable[[], RegionIndex] = RegionIndex.default) -> None:
@@ -73,7 +85,15 @@ class _Assign(beam.DoFn):
 
     def process(self, element: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         placed = assign_regions(element, self._index)
-        no_place = element.column("longitude").null_count
+        no_place = _without_place(element)
         count("no_place", no_place)
         count("outside", placed.column("region_code").null_count - no_place)
         yield placed
+
+
+def _without_place(batch: pa.RecordBatch) -> int:
+    """How many readings lack a longitude or a latitude."""
+    longitude, latitude = batch.column("longitude"), batch.column("latitude")
+    if not longitude.null_count and not latitude.null_count:
+        return 0
+    return int(pc.sum(pc.or_(longitude.is_null(), latitude.is_null())).as_py())

@@ -6,14 +6,27 @@ read = counted + duplicate + superseded + deleted + outside + no_place + rejecte
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
-__all__ = ["CLASSES", "NAMESPACE", "closes", "count", "names_in", "read_balance", "tally"]
+__all__ = [
+    "CLASSES",
+    "NAMESPACE",
+    "REASONS",
+    "closes",
+    "count",
+    "names_in",
+    "read_balance",
+    "tally",
+    "watch",
+]
 
 NAMESPACE = "balance"
+REASONS = "rejected"
+"""Namespace of the counters of rejected records by reason."""
+
 CLASSES = (
     "counted",
     "duplicate",
@@ -26,6 +39,7 @@ CLASSES = (
 )
 
 
+_watchers: list[Callable[[str, str, int], None]] = []
 _tallies: Counter[tuple[str, str]] = Counter()
 
 
@@ -34,6 +48,13 @@ def count(name: str, amount: int, namespace: str = NAMESPACE) -> None:
     if amount:
         Metrics.counter(namespace, name).inc(amount)
         _tallies[namespace, name] += amount
+        for watcher in _watchers:
+            watcher(namespace, name, amount)
+
+
+def watch(watcher: Callable[[str, str, int], None]) -> None:
+    """Has the function called with namespace, name and amount whenever this process counts."""
+    _watchers.append(watcher)
 
 
 def tally(namespace: str, name: str) -> int:

@@ -15,6 +15,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.reading import READINGS
+from transforms.interpret import MAX_LATITUDE, MAX_LONGITUDE, MAX_VALUE
 from transforms.numbers import MICROS, float_to_micros
 
 __all__ = ["BatchCoder", "BatchReadings", "ToRows", "batch_rows", "rows_of", "stamped"]
@@ -64,20 +65,24 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
     try:
         values = np.array([float(row["value"]) for row in listed], np.float64)
         times = [_micros(row["event_time"]) for row in listed]
-        places = [(row["longitude"], row["latitude"]) for row in listed]
+        longitudes = [_degrees(row["longitude"], MAX_LONGITUDE) for row in listed]
+        latitudes = [_degrees(row["latitude"], MAX_LATITUDE) for row in listed]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         msg = f"a row is not a reading: {error!r}; it needs event_time, longitude, latitude, value"
         raise ValueError(msg) from error
     if not np.isfinite(values).all():
         msg = "a row is not a reading: its value is not finite"
         raise ValueError(msg)
+    if (np.abs(values) > MAX_VALUE).any():
+        msg = f"a row is not a reading: its value is beyond ±{MAX_VALUE:.0e}"
+        raise ValueError(msg)
     return pa.RecordBatch.from_arrays(
         [
             pa.array([_text(row.get("id")) for row in listed], pa.string()),
             _dictionary([str(row.get("quantity", "temperature")) for row in listed]),
             pa.array(times, pa.int64()).view(READINGS.field("event_time").type),
-            pa.array([_degrees(place[0]) for place in places], pa.float64()),
-            pa.array([_degrees(place[1]) for place in places], pa.float64()),
+            pa.array(longitudes, pa.float64()),
+            pa.array(latitudes, pa.float64()),
             pa.array(float_to_micros(values)),
             pa.array([bool(row.get("in_france", False)) for row in listed]),
             _dictionary([str(row.get("source", "rows")) for row in listed]),
@@ -164,8 +169,13 @@ def _micros(moment: datetime.datetime) -> int:
     return (aware - epoch) // datetime.timedelta(microseconds=1)
 
 
-def _degrees(value: Any) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)
+def _degrees(value: Any, most: float) -> float | None:
+    if value is None or math.isnan(value):
+        return None
+    if abs(value) > most:
+        msg = f"{value!r} degrees are beyond ±{most:.0f}"
+        raise ValueError(msg)
+    return float(value)
 
 
 def _text(value: Any) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +40,19 @@ class Columns:
     in_france: Bools
     causes: npt.NDArray[np.uint8]
 
+    @classmethod
+    def join(cls, pieces: Sequence[Columns]) -> Columns:
+        """The rows of all pieces, whose ids stand in the same buffer."""
+
+        def joined(name: str) -> npt.NDArray:
+            return np.concatenate([getattr(piece, name) for piece in pieces])
+
+        starts = np.concatenate([piece.ids.starts for piece in pieces])
+        lengths = np.concatenate([piece.ids.lengths for piece in pieces])
+        names = [one.name for one in dataclass_fields(cls) if one.name != "ids"]
+        ids = Spans(pieces[0].ids.buffer, starts, lengths)
+        return cls(ids, **{name: joined(name) for name in names})
+
 
 def interpret(
     fields: Fields, message_format: MessageFormat, causes: Causes, *, strict: bool = False
@@ -49,7 +64,8 @@ def interpret(
         message_format: which key is what.
         causes: gives the numbers of the causes; new ones are added.
         strict: the numbers' text has not been through a JSON parser: what is not exact JSON
-            syntax gets the cause `not_json`.
+            syntax gets the cause `not_json`. Causes then only say that a record must be read
+            the general way; rare forms of timestamps get one, too.
 
     Returns:
         n rows. Where several things are wrong with a record, the first in the order of
@@ -84,7 +100,7 @@ def interpret(
     for key in (form.latitude, form.longitude, form.value):
         blame(~numbers[key].is_number, "wrong_type", _wrong_type(key, form))
 
-    times = parse_timestamps(by_key[form.time].spans)
+    times = parse_timestamps(by_key[form.time].spans, hasty=strict)
     blame(~times.good, "bad_timestamp", f"the field {form.time} is not a timestamp we know")
     longitudes, latitudes = numbers[form.longitude].values, numbers[form.latitude].values
     for key, values, most in (

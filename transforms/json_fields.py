@@ -6,6 +6,7 @@ lenient than JSON (a comma before a closing bracket); such records are looked fo
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -16,17 +17,18 @@ import pyarrow as pa
 
 from transforms.duck import ask
 from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
-from transforms.spans import Bools, Spans
+from transforms.spans import Bools, Spans, positions_of
 
 __all__ = ["JsonRecords", "read_json"]
 
 KIND_OF_FIRST_BYTE = np.full(256, OTHER, np.uint8)
 KIND_OF_FIRST_BYTE[ord('"')] = STRING
 KIND_OF_FIRST_BYTE[ord("n")] = NULL
-# NaN, Infinity and -Infinity are numbers that are not finite.
-KIND_OF_FIRST_BYTE[np.frombuffer(b"-0123456789NI", np.uint8)] = NUMBER
+# NaN, Infinity and -Infinity, in any case, are numbers that are not finite.
+KIND_OF_FIRST_BYTE[np.frombuffer(b"-0123456789NIi", np.uint8)] = NUMBER
 DANGLING_COMMA = re.compile(rb",[ \t\r\n]*[}\]]")
 OBJECT = ord("{")
+COMMA, CLOSING = ord(","), ord("}")
 
 
 @dataclass(frozen=True)
@@ -57,46 +59,58 @@ def read_json(records: Spans, keys: tuple[str, ...]) -> JsonRecords:
         What each record is, and the fields of those that are objects.
     """
     is_utf8 = _valid_utf8(records)
-    is_json = np.zeros(len(records), bool)
     rows = np.flatnonzero(is_utf8)
-    texts = records.take(rows).to_arrow()
-    table = pa.table({"raw": texts})
-    is_json[rows] = ask(table, "SELECT json_valid(raw) AS ok FROM t")["ok"].to_numpy()
+    texts = records if len(rows) == len(records) else records.take(rows)
+    answer = ask(pa.table({"raw": texts.to_arrow_views()}), _query(keys))
+    is_json = np.zeros(len(records), bool)
+    is_json[rows] = answer["ok"].to_numpy()
     _refuse_dangling_commas(records, is_json)
     is_object = is_json & (records.buffer[records.starts] == OBJECT)
     objects = np.flatnonzero(is_object)
-    if len(objects) != len(rows):
-        table = pa.table({"raw": records.take(objects).to_arrow()})
-    return JsonRecords(is_json, is_utf8, is_object, Fields(objects, _extract(table, keys)))
+    if len(objects) != len(records):
+        answer = answer.filter(pa.array(is_object[rows]))
+    by_key = {
+        key: _field(records, objects, key, answer[f"k{number}"])
+        for number, key in enumerate(keys)
+    }
+    return JsonRecords(is_json, is_utf8, is_object, Fields(objects, by_key))
 
 
-def _extract(table: pa.Table, keys: tuple[str, ...]) -> dict[str, Field]:
+@functools.cache
+def _query(keys: tuple[str, ...]) -> str:
     paths = ", ".join(_quoted(f'$."{key}"') for key in keys)
     columns = ", ".join(f"v[{number + 1}]::VARCHAR AS k{number}" for number in range(len(keys)))
-    sql = f"SELECT {columns} FROM (SELECT json_extract(raw, [{paths}]) AS v FROM t)"  # noqa: S608
-    values = ask(table, sql)
-    return {key: _field(table, key, values[f"k{number}"]) for number, key in enumerate(keys)}
+    return (
+        f"SELECT ok, {columns} FROM (SELECT ok, CASE WHEN ok THEN json_extract(raw, [{paths}]) "
+        "END AS v FROM (SELECT raw, json_valid(raw) AS ok FROM t))"
+    )
 
 
-def _field(table: pa.Table, key: str, column: pa.ChunkedArray) -> Field:
+def _field(
+    records: Spans, objects: npt.NDArray[np.int64], key: str, column: pa.ChunkedArray
+) -> Field:
     texts = column.combine_chunks()
     spans = Spans.from_arrow(texts)
     kinds = KIND_OF_FIRST_BYTE[spans.buffer[spans.starts]]
+    # `nan` begins as `null` does.
+    kinds[(kinds == NULL) & (spans.lengths == len("nan"))] = NUMBER
     kinds[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
     is_string = kinds == STRING
     starts, lengths = spans.starts + is_string, spans.lengths - 2 * is_string
     spans = Spans(spans.buffer, starts, np.maximum(lengths, 0))
     if (spans.buffer == ord("\\")).any():
-        return _unescaped(table, key, Field(spans, kinds))
+        return _unescaped(records, objects, key, kinds)
     return Field(spans, kinds)
 
 
-def _unescaped(table: pa.Table, key: str, field: Field) -> Field:
+def _unescaped(
+    records: Spans, objects: npt.NDArray[np.int64], key: str, kinds: npt.NDArray[np.uint8]
+) -> Field:
     """The same field with escapes of JSON strings resolved."""
     path = _quoted(f'$."{key}"')
+    table = pa.table({"raw": records.take(objects).to_arrow()})
     sql = f"SELECT json_extract_string(raw, {path}) AS v FROM t"  # noqa: S608 - quoted
-    column = ask(table, sql)["v"].combine_chunks()
-    return Field(Spans.from_arrow(column), field.kinds)
+    return Field(Spans.from_arrow(ask(table, sql)["v"].combine_chunks()), kinds)
 
 
 def _quoted(text: str) -> str:
@@ -128,12 +142,20 @@ def _refuse_dangling_commas(records: Spans, is_json: Bools) -> None:
     """Clears the flag of records that only a lenient parser takes for JSON, in place."""
     if not len(records):
         return
-    places = [match.start() for match in DANGLING_COMMA.finditer(records.buffer.data)]
-    if not places:
+    buffer = records.buffer
+    commas = positions_of(buffer, COMMA) + 1
+    after = buffer[commas]
+    # } and ] differ in one bit.
+    doubtful = (after | 0x20 == CLOSING) | (after <= ord(" "))
+    if not doubtful.any():
         return
-    found: npt.NDArray[np.int64] = np.array(places, np.int64)
-    order = np.argsort(records.starts, kind="stable")
-    rows = order[np.maximum(np.searchsorted(records.starts[order], found, side="right") - 1, 0)]
+    found = commas[doubtful] - 1
+    text = memoryview(buffer)
+    found = found[[DANGLING_COMMA.match(text, place) is not None for place in found.tolist()]]
+    if not len(found):
+        return
+    rows = np.searchsorted(records.starts, found, side="right") - 1
+    rows = rows[rows >= 0]
     for row in np.unique(rows[is_json[rows]]).tolist():
         try:
             # The comma may stand inside a string: only a strict parser knows.

@@ -12,46 +12,40 @@ import decimal
 import math
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from transforms.spans import (
-    HIGH_BITS,
-    ONES,
-    Bools,
-    Bytes,
-    Floats,
-    Ints,
-    Spans,
-    Words,
-    equal_bytes,
-    first_flag,
-    gather_words,
-)
+from transforms.spans import Bools, Bytes, Floats, Ints, Spans, Words
 
 __all__ = ["MICROS", "Numbers", "float_to_micros", "parse_numbers", "parse_numbers_until"]
 
 MICROS = 1_000_000
 """Values are kept as whole millionths of their unit."""
 
-ZEROS = ONES * np.uint64(0x30)
 TENS = np.array([10**power for power in range(19)], np.int64)
 FLOAT_TENS = TENS.astype(np.float64)
 MAX_EXACT = 10**15
+MICRO_DIGITS = 6
+MICRO_FACTORS = np.array([10 ** max(6 - decimals, 0) for decimals in range(17)], np.int64)
 MOST = 2**63 - 1
-ONE = np.uint64(1)
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE)
+STARTERS = np.frombuffer(b"+-.0123456789NnIi \t\r\n\f\v", np.uint8)
+"""What a number can begin with: a sign, a digit, a dot, N(aN), I(nfinity) or a blank."""
+NOT_FINITE = re.compile(r"\s*[+-]?(nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
 
 
-ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-BYTE = np.uint64(8)
-WORD = np.uint64(64)
-FIRST_BYTE = np.uint64(0xFF)
-MINUS = np.uint64(0x1D)
-NOT_DIGIT = ONES * np.uint64(0x76)
+WIDTH = 16
+"""Bytes in which a plain number must end: two words, read at once."""
+Flags: TypeAlias = npt.NDArray[np.uint16]
+ONE_FLAG = np.uint16(1)
+INSIDE = np.array([(1 << length) - 1 for length in range(WIDTH + 1)], np.uint16)
+BITS = np.arange(0, 8 * (WIDTH + 1), 8).astype(np.uint64)
+BYTE, WORD, WORD_BYTES = np.uint64(8), np.uint64(64), np.uint8(8)
+HUNDRED_MILLIONS = np.uint64(10**8)
+DOT, MINUS = ord(".") ^ 0x30, ord("-") ^ 0x30
 
 
 @dataclass(frozen=True)
@@ -72,6 +66,11 @@ class Numbers:
     is_number: Bools
     is_json: Bools
 
+    def put(self, rows: npt.NDArray[np.int64], numbers: Numbers) -> None:
+        """Replaces some of the numbers."""
+        self.values[rows], self.micros[rows] = numbers.values, numbers.micros
+        self.is_number[rows], self.is_json[rows] = numbers.is_number, numbers.is_json
+
     def take(self, rows: npt.NDArray[np.int64]) -> Numbers:
         """Some of the numbers only."""
         return Numbers(
@@ -90,96 +89,109 @@ def parse_numbers(spans: Spans, *, micros: bool = True) -> Numbers:
     Returns:
         Values, millionths and flags, one an input span.
     """
-    low, high = gather_words(spans.buffer, spans.starts)
-    return _read_words(low ^ ZEROS, high ^ ZEROS, spans, micros=micros)
+    text = spans.gather(spans.starts, WIDTH)
+    lengths = np.minimum(spans.lengths, WIDTH).astype(np.uint8)
+    digits = text ^ np.uint8(0x30)
+    inside = INSIDE.take(lengths, mode="clip")
+    minus = (digits[:, 0] == MINUS) & (lengths > 0)
+    others = (_flags(digits > 9) & inside) ^ minus
+    # Nothing but digits and at most one dot.
+    dot = _flags(digits == DOT) & inside
+    plain = (others == dot) & ((dot & (dot - ONE_FLAG)) == 0) & (spans.lengths <= WIDTH)
+    numbers = _read_plain(digits, _Shape(lengths, dot, minus, plain), micros=micros)
+    if not numbers.is_number.all():
+        rest = np.flatnonzero(~numbers.is_number)
+        numbers.values[rest] = math.nan
+        numbers.micros[rest] = 0
+        rest = _read_long(spans, rest, numbers, micros=micros)
+        _read_text(spans, rest, numbers, micros=micros)
+    return numbers
 
 
 def parse_numbers_until(
-    buffer: Bytes, starts: Ints, stop: int, *, micros: bool = True
-) -> tuple[Numbers, Ints]:
-    """Reads a decimal number at every start, up to the first `stop` byte.
+    text: Bytes, stop: int, *, micros: bool = True
+) -> tuple[Numbers, npt.NDArray[np.uint8]]:
+    """Reads the plain decimal number at the beginning of every row, up to a `stop` byte.
 
     Args:
-        buffer: the padded text.
-        starts: where the numbers begin.
-        stop: the byte that ends them.
+        text: n rows of 16 bytes, one after another in memory.
+        stop: the byte that ends the numbers.
         micros: as for `parse_numbers`.
 
     Returns:
-        The numbers, and the length of each text; a length of 16 says that none was found near.
+        The numbers, and the length of each text. What is not plain (an exponent, say) has
+        `is_number` False and any value; a length of 16 says that no end was found.
     """
-    low, high = gather_words(buffer, starts)
-    low ^= ZEROS
-    high ^= ZEROS
-    ends_low, ends_high = equal_bytes(low, stop ^ 0x30), equal_bytes(high, stop ^ 0x30)
-    lengths = first_flag(ends_low)
-    beyond = ends_low == 0
-    if beyond.any():
-        lengths += first_flag(ends_high) * beyond
-    return _read_words(low, high, Spans(buffer, starts, lengths), micros=micros), lengths
+    digits = text ^ np.uint8(0x30)
+    minus = digits[:, 0] == MINUS
+    others = _flags(digits > 9) ^ minus
+    first = others & (~others + ONE_FLAG)
+    dot = first & _flags(digits == DOT)
+    # Where the first mark is a dot, the second one is the end.
+    others ^= dot
+    end = others & (~others + ONE_FLAG)
+    plain = (end & _flags(text == stop)) != 0
+    lengths = np.bitwise_count(end - ONE_FLAG)
+    return _read_plain(digits, _Shape(lengths, dot, minus, plain), micros=micros), lengths
 
 
-def _read_words(low: Words, high: Words, spans: Spans, *, micros: bool) -> Numbers:
+def _flags(matrix: npt.NDArray[np.bool_]) -> Flags:
+    """Rows of 16 flags as 16 bits, the first one lowest."""
+    return np.packbits(matrix.reshape(-1), bitorder="little").view("<u2")
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Of n texts: how long each is, where its dot stands, whether a minus leads it, and whether
+    it is plain: but for these all digits."""
+
+    lengths: npt.NDArray[np.uint8]
+    dot: Flags
+    minus: Bools
+    plain: Bools
+
+
+def _read_plain(digits: Bytes, shape: _Shape, *, micros: bool) -> Numbers:
     """Numbers from their first 16 bytes, in which every byte is reduced by the digit 0."""
-    lengths = spans.lengths
-    minus = (low & FIRST_BYTE) == 0x1D
+    lengths, minus = shape.lengths, shape.minus
     some_negative = bool(minus.any())
     if some_negative:
-        low = low ^ (minus * MINUS)
-    # To the right end of 16 bytes; digits of 0 come in on the left. Shifts of 64 bits or more,
-    # and those that would be negative, give 0: what the other two terms then need.
-    bits = ((16 - lengths) << 3).view(np.uint64)
-    high = (high << bits) | (low >> (WORD - bits)) | (low << (bits - WORD))
-    low = low << bits
+        digits[:, 0] *= ~minus
+    point = np.minimum(np.bitwise_count(shape.dot - ONE_FLAG), lengths)
+    has_dot = point != lengths
+    decimals = lengths - point - has_dot
+    whole = point - minus
+    low, high = np.ascontiguousarray(digits.view("<u8").T)
 
-    dots_low, dots_high = equal_bytes(low, 0x1E), equal_bytes(high, 0x1E)
-    decimals = 7 - first_flag(dots_high)
-    many = (dots_high & (dots_high - ONE)) != 0
-    has_dot = dots_high != 0
-    if dots_low.any():
-        elsewhere = dots_low != 0
-        many |= (elsewhere & has_dot) | ((dots_low & (dots_low - ONE)) != 0)
-        decimals = np.where(elsewhere, 15 - first_flag(dots_low), decimals)
-        has_dot |= elsewhere
-    decimals = np.where(has_dot, decimals, 0)
-    low, high = _close_gap(low, high, decimals, has_dot)
+    # The digits after the dot at the right end of 16 bytes. Shifts of 64 bits or more, and
+    # those that would be negative, give 0: what the other terms then need.
+    bits = BITS.take(lengths)
+    after = (high << (WORD + WORD - bits)) | (low >> (bits - WORD)) | (low << (WORD - bits))
+    fine = BITS.take(decimals)
+    cut = WORD - np.minimum(fine, WORD)
+    mantissa = _eight_digits(after >> cut << cut)
+    if (decimals > WORD_BYTES).any():
+        cut = WORD + WORD - np.maximum(fine, WORD)
+        earlier = low << (WORD + WORD - bits)
+        mantissa += _eight_digits(earlier >> cut << cut) * HUNDRED_MILLIONS
+    bits = BITS.take(point)
+    before = _eight_digits(low << (WORD - np.minimum(bits, WORD)))
+    if (point > WORD_BYTES).any():
+        before *= TENS.view(np.uint64).take(np.maximum(point, WORD_BYTES) - WORD_BYTES)
+        before += _eight_digits(high << (WORD + WORD - bits))
+    mantissa += before * TENS.view(np.uint64).take(decimals)
+    exact = mantissa.view(np.int64)
 
-    digits = lengths - minus - has_dot
-    wrong = ((low + NOT_DIGIT) | low | (high + NOT_DIGIT) | high) & HIGH_BITS
-    unsigned = _eight_digits(high)
-    if low.any():
-        unsigned = unsigned + _eight_digits(low) * np.uint64(10**8)
-    mantissa = unsigned.view(np.int64)
-    good = (wrong == 0) & ~many & (digits > 0) & (lengths <= 16) & (mantissa < MAX_EXACT)
-    whole = digits - decimals
-    is_json = good & (whole > 0) & (decimals >= has_dot)
-    is_json &= (whole == 1) | (mantissa >= TENS.take(digits - 1, mode="clip"))
-
-    values = mantissa / FLOAT_TENS.take(decimals, mode="clip")
-    millionths = _to_micros(mantissa, decimals, good) if micros else np.zeros(len(spans), np.int64)
+    good = shape.plain & (lengths - minus > has_dot) & (exact < MAX_EXACT)
+    is_json = good & (whole != 0) & (has_dot == (decimals != 0))
+    is_json &= (whole == 1) | (digits[:, 0] != 0) | (minus & (digits[:, 1] != 0))
     if some_negative:
-        # Adding 0.0 makes -0.0 the same value as 0.0.
-        values = np.where(minus, -values, values) + 0.0
-        millionths = np.where(minus, -millionths, millionths)
-    is_number = good.copy()
-    if not good.all():
-        rest = np.flatnonzero(~good)
-        _parse_slowly(spans, rest, values, millionths, is_number, is_json, micros=micros)
-    return Numbers(values, millionths, is_number, is_json)
-
-
-def _close_gap(low: Words, high: Words, decimals: Ints, has_dot: Bools) -> tuple[Words, Words]:
-    """Moves the digits before the dot up by one byte, over the dot."""
-    # Bytes from here on stand behind the dot (or, where there is none, all bytes stay).
-    fixed: Words = np.where(has_dot, decimals << 3, 128).view(np.uint64)
-    fixed_high = ALL << (WORD - np.minimum(fixed, WORD))
-    moved_high = (high << BYTE) | (low >> np.uint64(56))
-    high = ((high ^ moved_high) & fixed_high) ^ moved_high  # type: ignore[assignment]
-    if not low.any():
-        return low, high
-    fixed_low = ALL << (WORD - (np.maximum(fixed, WORD) - WORD))
-    moved_low = low << BYTE
-    return ((low ^ moved_low) & fixed_low) ^ moved_low, high
+        # The sign goes to the integer: -0 is the same value as 0.
+        negative = minus.astype(np.int64)
+        exact = (exact ^ -negative) + negative
+    values = exact / FLOAT_TENS.take(decimals)
+    millionths = _to_micros(exact, decimals, good) if micros else np.zeros(len(values), np.int64)
+    return Numbers(values, millionths, good, is_json)
 
 
 def _eight_digits(digits: Words) -> Words:
@@ -192,55 +204,52 @@ def _eight_digits(digits: Words) -> Words:
     ) >> np.uint64(32)
 
 
-def _to_micros(mantissa: Ints, decimals: Ints, good: Bools) -> Ints:
+def _to_micros(mantissa: Ints, decimals: npt.NDArray[np.uint8], good: Bools) -> Ints:
     """Mantissa / 10**decimals in whole millionths, a tie to the even one."""
-    shift = decimals - 6
-    fine = good & (shift > 0)
-    # A mantissa of 15 digits times a million does not fit: such values are out of range.
-    factor = TENS.take(-shift, mode="clip")
-    result = mantissa * factor
-    result[mantissa > MOST // factor] = 0
+    result = mantissa * MICRO_FACTORS.take(decimals)
+    if len(result) and max(mantissa.max(), -mantissa.min()) > MOST // MICROS:
+        # A mantissa of 15 digits times a million does not fit: such values are out of range.
+        result[np.abs(mantissa) > MOST // MICRO_FACTORS[decimals]] = 0
+    fine = good & (decimals > MICRO_DIGITS)
     if fine.any():
-        divisor = TENS[shift[fine]]
-        quotient, remainder = np.divmod(mantissa[fine], divisor)
+        divisor = TENS[decimals[fine] - MICRO_DIGITS]
+        quotient, remainder = np.divmod(np.abs(mantissa[fine]), divisor)
         twice = 2 * remainder
         quotient += (twice > divisor) | ((twice == divisor) & ((quotient & 1) == 1))
-        result[fine] = quotient
+        result[fine] = np.sign(mantissa[fine]) * quotient
     return result
 
 
-def _parse_slowly(
-    spans: Spans,
-    rows: npt.NDArray,
-    values: Floats,
-    millionths: Ints,
-    is_number: Bools,
-    is_json: Bools,
-    *,
-    micros: bool,
+def _read_long(
+    spans: Spans, rows: npt.NDArray[np.int64], numbers: Numbers, *, micros: bool
+) -> npt.NDArray[np.int64]:
+    """Fills in, of the given rows, the plain decimals of more than 16 bytes; returns the others."""
+    plain = _plain_decimals(spans, rows)
+    if not plain.any():
+        return rows
+    long = rows[plain]
+    numbers.values[long] = pc.cast(spans.take(long).to_arrow(), "float64").to_numpy() + 0.0
+    numbers.is_number[long] = True
+    numbers.is_json[long] = _plain_json(spans, long)
+    if micros:
+        numbers.micros[long] = float_to_micros(numbers.values[long])
+    return rows[~plain]
+
+
+def _read_text(
+    spans: Spans, rows: npt.NDArray[np.int64], numbers: Numbers, *, micros: bool
 ) -> None:
-    """Fills the rows that the fast way could not read, in place."""
-    values[rows] = math.nan
-    millionths[rows] = 0
+    """Fills in, of the given rows, whatever else is a number, one by one."""
     first = spans.buffer[spans.starts[rows]]
-    # A number starts so: a sign, a digit, a dot, N(aN), I(nfinity) or a space.
-    starters = np.frombuffer(b"+-.0123456789NnIi \t\r\n\f\v", np.uint8)
-    rows = rows[np.isin(first, starters) & (spans.lengths[rows] > 0)]
-    if not len(rows):
-        return
-    plain = rows[_plain_decimals(spans, rows)]
-    if len(plain):
-        values[plain] = pc.cast(spans.take(plain).to_arrow(), "float64").to_numpy() + 0.0
-        is_number[plain] = True
-        is_json[plain] = _plain_json(spans, plain)
-    for row in np.setdiff1d(rows, plain, assume_unique=True).tolist():
+    rows = rows[np.isin(first, STARTERS) & (spans.lengths[rows] > 0)]
+    for row in rows.tolist():
         text = spans.text(row)
         if NUMBER.fullmatch(text):
-            values[row], is_number[row] = float(text) + 0.0, True
+            numbers.values[row], numbers.is_number[row] = float(text) + 0.0, True
         elif NOT_FINITE.fullmatch(text):
-            is_number[row] = True
-    if micros:
-        millionths[rows] = float_to_micros(values[rows])
+            numbers.is_number[row] = True
+    if micros and len(rows):
+        numbers.micros[rows] = float_to_micros(numbers.values[rows])
 
 
 def _plain_decimals(spans: Spans, rows: npt.NDArray) -> Bools:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,20 +11,25 @@ import pyarrow as pa
 
 from schemas.message_formats import MESSAGE_FORMATS, MessageFormat
 from schemas.reasons import Causes
-from transforms.fields import Field, Fields
-from transforms.interpret import interpret, reading_batch
+from transforms.fields import Fields
+from transforms.interpret import Columns, interpret, reading_batch
 from transforms.json_fields import read_json
-from transforms.record_template import RecordTemplate, unusual_rows
+from transforms.record_template import RecordTemplate
 from transforms.records import split_lines
 from transforms.rejections import place_in, rejections
 from transforms.spans import PADDING, Bytes, Spans
+from transforms.unusual_rows import unusual_rows
 
 __all__ = ["BlockParser", "Parsed"]
 
 MAX_TEMPLATES = 4
+SAMPLES = 8
 MIN_SHARE = 0.1
-"""Below this share of records that fit, templates are not worth their cost."""
-RETRY_EVERY = 16
+"""A template that fewer of a block's records fit is not worth its cost."""
+LEARN_EVERY = 16
+"""Blocks from one vain attempt to learn a template to the next."""
+ROWS = 8192
+"""Records that a template reads at a time: their columns stay in the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,7 @@ class BlockParser:
         self._format = message_format
         self._causes = Causes()
         self._templates: list[RecordTemplate] = []
-        self._blocks = 0
-        self._use_templates = True
+        self._learn_in = 0
 
     def parse(self, data: bytes | Bytes, source: str, offset: int | None = 0) -> Parsed:
         """Reads a block of lines.
@@ -84,10 +89,7 @@ class BlockParser:
         if not len(records):
             return parsed
         place = place_in(source, offset)
-        rest = np.arange(len(records))
-        self._blocks += 1
-        if self._use_templates or self._blocks % RETRY_EVERY == 0:
-            rest = self._by_template(records, parsed, place, lines=lines)
+        rest = self._by_template(records, parsed, place, lines=lines)
         if len(rest):
             self._by_json(records.take(rest), parsed, source, offset)
         return parsed
@@ -97,37 +99,94 @@ class BlockParser:
     ) -> npt.NDArray[np.int64]:
         """Adds the good readings that fit a template; returns the rows that are left."""
         rest = np.arange(len(records))
-        enough = MIN_SHARE * len(records)
-        tried = 0
-        while len(rest) and (tried < len(self._templates) or len(rest) > enough):
-            if tried == len(self._templates):
-                template = RecordTemplate.learn(
-                    records.text(int(rest[len(rest) // 2])), self._format.required
-                )
-                if template is None or template in self._templates or tried == MAX_TEMPLATES:
-                    break
-                self._templates.append(template)
-            template = self._templates[tried]
-            tried += 1
-            left = records if len(rest) == len(records) else records.take(rest)
-            fits, by_key = template.match(left, self._format.keys, self._format.value)
-            if not fits.any():
-                continue
-            fits &= ~unusual_rows(left, fits, template.quotes, lines=lines)
-            fitting = np.flatnonzero(fits)
-            columns = interpret(_fields(by_key, fitting), self._format, Causes(), strict=True)
-            good = np.flatnonzero(columns.causes == 0)
-            if len(good):
-                parsed.readings.append(reading_batch(columns, good, self._format, place))
-                rest = np.delete(rest, fitting[good])
-        self._use_templates = len(rest) <= len(records) - enough
-        if not self._use_templates:
-            self._templates.clear()
+        worth = MIN_SHARE * len(records)
+        useful = []
+        for template in self._templates:
+            before = len(rest)
+            rest = self._read(template, records, rest, parsed, place, lines=lines)
+            if before - len(rest) >= worth:
+                useful.append(template)
+        self._learn_in -= 1
+        while len(rest) and self._learn_in <= 0:
+            template = self._learn(records, rest, useful, rare=len(rest) <= worth)
+            before = len(rest)
+            if template is not None:
+                rest = self._read(template, records, rest, parsed, place, lines=lines)
+            same = [n for n, old in enumerate(useful) if template and template.is_like(old)]
+            if template is not None and same:
+                useful[same[0]] = template
+            elif template is None or before - len(rest) < worth:
+                self._learn_in = LEARN_EVERY
+            else:
+                useful.append(template)
+        self._templates = useful[:MAX_TEMPLATES]
         return rest
+
+    def _learn(
+        self,
+        records: Spans,
+        rows: npt.NDArray[np.int64],
+        known: list[RecordTemplate],
+        *,
+        rare: bool,
+    ) -> RecordTemplate | None:
+        """A wider form of a known template, else the commonest new one, of a few of the rows."""
+        sample = rows[np.linspace(0, len(rows) - 1, SAMPLES).astype(np.int64)]
+        learnt: list[RecordTemplate] = []
+        counts = Counter[int]()
+        for row in sample.tolist():
+            template = RecordTemplate.learn(records.text(row), self._format.required)
+            if template is None:
+                continue
+            alike = [n for n, other in enumerate(learnt) if template.is_like(other)]
+            place = alike[0] if alike else len(learnt)
+            learnt[place : place + 1] = [learnt[place].joined(template) if alike else template]
+            counts[place] += 1
+        for old in known:
+            for template in learnt:
+                if template.is_like(old) and old.joined(template) != old:
+                    return old.joined(template)
+        new = [n for n in counts if not any(learnt[n].is_like(old) for old in known)]
+        if rare or not new or len(known) == MAX_TEMPLATES:
+            return None
+        return learnt[max(new, key=counts.__getitem__)]
+
+    def _read(
+        self,
+        template: RecordTemplate,
+        records: Spans,
+        rows: npt.NDArray[np.int64],
+        parsed: Parsed,
+        place: str,
+        *,
+        lines: bool,
+    ) -> npt.NDArray[np.int64]:
+        """Adds the good readings among the rows that fit the template; returns the others."""
+        form = self._format
+        left = records if len(rows) == len(records) else records.take(rows).compact()
+        found, pieces = [], []
+        for begin in range(0, len(left), ROWS):
+            part = left.take(np.s_[begin : begin + ROWS])
+            fits, by_key = template.match(part, form.keys, form.value)
+            if len(fits):
+                found.append(fits + begin)
+                pieces.append(interpret(Fields(fits, by_key), form, Causes(), strict=True))
+        if not found:
+            return rows
+        fitting, columns = np.concatenate(found), Columns.join(pieces)
+        unusual = unusual_rows(left, fitting, template.quotes, lines=lines)
+        good = np.flatnonzero((columns.causes == 0) & ~unusual[fitting])
+        if len(good):
+            parsed.readings.append(reading_batch(columns, good, form, place))
+        if len(good) == len(rows):
+            return rows[:0]
+        others = np.ones(len(rows), bool)
+        others[fitting[good]] = False
+        return rows[others]
 
     def _by_json(self, records: Spans, parsed: Parsed, source: str, offset: int | None) -> None:
         """Adds the records as what they are, whatever they are."""
-        read = read_json(records, self._format.keys)
+        read = read_json(records.compact(), self._format.keys)
         columns = interpret(read.fields, self._format, self._causes)
         cause = np.zeros(len(records), np.uint8)
         cause[read.fields.rows] = columns.causes
@@ -149,12 +208,3 @@ class BlockParser:
                 rejections(records.take(bad), cause[bad], self._causes, source, offsets)
             )
 
-
-def _fields(by_key: dict[str, Field], rows: npt.NDArray[np.int64]) -> Fields:
-    """The fields of some rows."""
-    if all(len(rows) == len(found.kinds) for found in by_key.values()):
-        return Fields(rows, by_key)
-    return Fields(
-        rows,
-        {key: found.take(rows) for key, found in by_key.items()},
-    )

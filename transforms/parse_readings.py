@@ -14,10 +14,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.message_formats import MESSAGE_FORMATS
 from transforms.allocator import keep_freed_memory
-from transforms.balance import count
+from transforms.balance import REASONS, count
 from transforms.batches import stamped
 from transforms.parse_block import BlockParser, Parsed
 from transforms.payload import Oversized, Payload
+from transforms.records import split_array
 from transforms.rejections import one_rejection, place_in
 from transforms.spans import PADDING, Spans, padded
 
@@ -91,37 +92,38 @@ class _Parse(beam.DoFn):
         self._parser = BlockParser(MESSAGE_FORMATS[self._message_format])
 
     def start_bundle(self) -> None:
-        self._messages: dict[Any, list[bytes]] = {}
-        self._size = 0
+        self._messages: dict[Any, _Messages] = {}
 
     def process(self, element: Message, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         if isinstance(element, Payload):
-            yield from _outputs(self._parse(element))
+            yield from _outputs(self._parse(element), window)
         elif isinstance(element, Oversized):
-            yield from _outputs(_too_large(element))
+            yield from _outputs(_too_large(element), window)
         else:
-            text = element.encode() if isinstance(element, str) else element
-            # A line break inside a message can only stand between its tokens.
-            self._messages.setdefault(window, []).append(text.replace(b"\n", b" "))
-            self._size += len(text)
-            if self._size >= FLUSH_FROM:
-                for _, parsed in self._flush():
-                    yield from _outputs(parsed)
+            messages = self._messages.setdefault(window, _Messages())
+            messages.add(element)
+            if messages.size >= FLUSH_FROM:
+                del self._messages[window]
+                for parsed in self._parse_messages(messages):
+                    yield from _outputs(parsed, window)
 
     def finish_bundle(self) -> Iterator[Any]:
-        for window, parsed in self._flush():
-            for output in _outputs(parsed):
-                if isinstance(output, TaggedOutput):
-                    at = window.max_timestamp()
-                    rejected = WindowedValue(output.value, at, (window,))
-                    yield TaggedOutput(REJECTED, rejected)
-                else:
-                    yield WindowedValue(output.value, output.timestamp, (window,))
+        for window, messages in self._messages.items():
+            for parsed in self._parse_messages(messages):
+                for output in _outputs(parsed, window):
+                    if isinstance(output, TaggedOutput):
+                        at = window.max_timestamp()
+                        rejected = WindowedValue(output.value, at, (window,))
+                        yield TaggedOutput(REJECTED, rejected)
+                    else:
+                        yield output
 
-    def _flush(self) -> Iterator[tuple[Any, Parsed]]:
-        messages, self._messages, self._size = self._messages, {}, 0
-        for window, texts in messages.items():
-            yield window, self._parser.parse(b"\n".join(texts), "message", None)
+    def _parse_messages(self, messages: _Messages) -> Iterator[Parsed]:
+        if messages.on_one_line:
+            yield self._parser.parse(b"\n".join(messages.on_one_line), "message", None)
+        if messages.on_many_lines:
+            records = _cut(messages.on_many_lines)
+            yield self._parser.parse_records(records, "message", None)
 
     def _parse(self, payload: Payload) -> Parsed:
         if payload.elements is None:
@@ -130,6 +132,36 @@ class _Parse(beam.DoFn):
         text = padded(payload.data) if isinstance(payload.data, bytes) else payload.data
         records = Spans(text, np.asarray(starts) + PADDING, np.asarray(lengths))
         return self._parser.parse_records(records, payload.source, payload.offset)
+
+
+class _Messages:
+    """Messages of one window, those of many lines apart: they cannot be joined by line breaks."""
+
+    def __init__(self) -> None:
+        self.on_one_line: list[bytes] = []
+        self.on_many_lines: list[bytes] = []
+        self.size = 0
+
+    def add(self, message: bytes | str) -> None:
+        text = message if isinstance(message, bytes) else message.encode()
+        self.size += len(text)
+        (self.on_many_lines if b"\n" in text else self.on_one_line).append(text)
+
+
+def _cut(messages: list[bytes]) -> Spans:
+    """The records of messages, each an object or an array of them, over many lines."""
+    texts = [text for message in messages if (text := message.strip(b" \t\r\n"))]
+    buffer = padded(b"\n".join(texts))
+    lengths = np.array([len(text) for text in texts], np.int64)
+    starts = PADDING + np.cumsum(lengths + 1) - lengths - 1
+    is_array = buffer[starts] == ord("[")
+    if is_array.any():
+        elements = split_array(buffer, starts[is_array], lengths[is_array])
+        starts = np.concatenate([starts[~is_array], elements.starts])
+        lengths = np.concatenate([lengths[~is_array], elements.lengths])
+        order = np.argsort(starts, kind="stable")
+        starts, lengths = starts[order], lengths[order]
+    return Spans(buffer, starts, lengths)
 
 
 def _too_large(record: Oversized) -> Parsed:
@@ -144,10 +176,14 @@ def _too_large(record: Oversized) -> Parsed:
     return Parsed(1, rejected=[rejected])
 
 
-def _outputs(parsed: Parsed) -> Iterator[Any]:
+def _outputs(parsed: Parsed, window: Any) -> Iterator[Any]:
+    """The batches as a DoFn yields them: readings stay in the window of their messages."""
     count("read", parsed.read)
     count("rejected", sum(batch.num_rows for batch in parsed.rejected))
     for batch in parsed.readings:
-        yield stamped(batch)
+        value = stamped(batch)
+        yield WindowedValue(value.value, value.timestamp, (window,))
     for batch in parsed.rejected:
+        for reason in batch.column("reason").value_counts().to_pylist():
+            count(reason["values"], reason["counts"], REASONS)
         yield TaggedOutput(REJECTED, batch)

@@ -9,35 +9,55 @@ that a template takes (`tests/transforms/test_record_template.py`).
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.fields import MISSING, NUMBER, STRING, Field
-from transforms.numbers import parse_numbers, parse_numbers_until
-from transforms.spans import Bools, Bytes, Ints, Spans, find_byte, gather_words
+from transforms.numbers import Numbers, parse_numbers, parse_numbers_until
+from transforms.spans import Bools, Bytes, Ints, Spans, find_byte, gather
 
-__all__ = ["RecordTemplate", "unusual_rows"]
+__all__ = ["RecordTemplate"]
 
 VALUE = re.compile(r'"(?P<string>[^"\\\x00-\x1f]*)"|(?P<number>-?\d[\d.]*)|(?P<word>true|false)')
 KEY = re.compile(r'\s*"(?P<key>[^"\\\x00-\x1f]*)"\s*:\s*')
 MAX_RECORD = 4096
-STEP = 16
-CACHED = 1 << 17
+WINDOWS = {16: "<u2", 32: "<u4", 64: "<u8"}
+"""How far the end of a string without a usual length is looked for at once, in bytes."""
+MAX_WIDTH = 256
+"""Bytes that are taken at a time, about: wider rows of a matrix would leave the caches."""
+STEP, WORD = 16, 8
 MAX_STEPS = 8
-NEWLINE, QUOTE, BACKSLASH = 0x0A, 0x22, 0x5C
+LONG_NUMBER = 40
 
 
 @dataclass(frozen=True)
 class Value:
-    """One value of a template: its key, whether a string or a number, and its usual length."""
+    """One value of a template.
+
+    Attributes:
+        key: its key.
+        kind: whether a string or a number.
+        length: a string's usual length; where it varies, one of `WINDOWS`.
+        varies: whether there is no usual length.
+    """
 
     key: str
     kind: int
     length: int
+    varies: bool = False
+
+    def joined(self, other: Value) -> Value:
+        """The value of both patterns: a string has any length where theirs differ."""
+        if self.kind == NUMBER or (self.length == other.length and not self.varies):
+            return self
+        longest = max(self.length, other.length, min(WINDOWS))
+        window = next((width for width in WINDOWS if width >= longest), max(WINDOWS))
+        return Value(self.key, self.kind, window, varies=True)
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,17 @@ class RecordTemplate:
             return None
         return cls(tuple(literals), tuple(values)) if set(required) <= set(keys) else None
 
+    def is_like(self, other: RecordTemplate) -> bool:
+        """Whether the same records fit both: only the usual lengths of strings differ."""
+        return self.literals == other.literals and [
+            (value.key, value.kind) for value in self.values
+        ] == [(value.key, value.kind) for value in other.values]
+
+    def joined(self, other: RecordTemplate) -> RecordTemplate:
+        """The pattern of both, which are alike."""
+        values = (one.joined(two) for one, two in zip(self.values, other.values, strict=True))
+        return RecordTemplate(self.literals, tuple(values))
+
     @property
     def quotes(self) -> int:
         """How many quotation marks stand in a record of this pattern."""
@@ -95,7 +126,7 @@ class RecordTemplate:
 
     def match(
         self, records: Spans, keys: tuple[str, ...], exact: str
-    ) -> tuple[Bools, dict[str, Field]]:
+    ) -> tuple[npt.NDArray[np.int64], dict[str, Field]]:
         """Tries the pattern on every record.
 
         Args:
@@ -104,37 +135,155 @@ class RecordTemplate:
             exact: the one whose numbers are wanted as whole millionths too.
 
         Returns:
-            Which records fit (strings may still hold marks that are not allowed there:
-            `unusual_rows`), and the wanted fields of all; only those that fit mean anything.
+            The rows that fit (their strings may still hold marks that are not allowed there:
+            `unusual_rows`), and the wanted fields of these rows.
         """
-        buffer = records.buffer
-        ends = records.starts + records.lengths
-        at = records.starts
-        fits = np.ones(len(records), bool)
-        found: dict[str, Field] = {}
+        matching = _Matching(records)
+        for step in self._steps:
+            matching.take(step, keys, exact)
+        rows = matching.end()
+        nothing = Spans(records.buffer, records.starts[rows], np.zeros(len(rows), np.int64))
+        missing = Field(nothing, np.full(len(rows), MISSING, np.uint8))
+        return rows, {key: matching.fields.get(key, missing) for key in keys}
+
+    @functools.cached_property
+    def _steps(self) -> tuple[_Step, ...]:
+        """The pattern cut into pieces of known width: one gather each, whatever the width."""
+        steps = [_Step()]
         for literal, value, following in zip(
             self.literals, self.values, self.literals[1:], strict=False
         ):
-            fits &= _has_literal(buffer, at, literal)
-            at = at + len(literal)
-            if not fits.all():
-                # Only rows that no longer fit can have left their record.
-                at = np.minimum(at, ends)
-            micros = value.key == exact
-            field = _read_value(buffer, at, value, following[0], fits, micros=micros)
-            if value.key in keys:
-                found[value.key] = field
-            elif field.numbers is not None:
-                fits &= field.numbers.is_json
-            at = at + field.spans.lengths
-        at = np.minimum(at, ends)
-        fits &= _has_literal(buffer, at, self.literals[-1])
-        fits &= at + len(self.literals[-1]) == ends
-        for key in keys:
-            if key not in found:
-                nothing = Spans(buffer, records.starts, np.zeros(len(records), np.int64))
-                found[key] = Field(nothing, np.full(len(records), MISSING, np.uint8))
-        return fits, found
+            _add_literal(steps, literal)
+            if value.kind == STRING and not value.varies:
+                steps[-1].strings.append((value.key, steps[-1].width, value.length))
+                steps[-1].width += value.length
+            else:
+                steps[-1].last, steps[-1].stop = value, following[0]
+                steps.append(_Step())
+        _add_literal(steps, self.literals[-1])
+        return tuple(steps)
+
+
+@dataclass
+class _Step:
+    """A piece of a pattern: literals and strings of known length, then perhaps another value.
+
+    Attributes:
+        literals: pieces of 8 bytes at most and where they stand.
+        strings: keys, where their values stand, how long they are.
+        width: how long all this is.
+        last: the value that follows it, if any.
+        stop: the byte that ends that value.
+    """
+
+    literals: list[tuple[int, bytes]] = field(default_factory=list)
+    strings: list[tuple[str, int, int]] = field(default_factory=list)
+    width: int = 0
+    last: Value | None = None
+    stop: int = 0
+
+    @property
+    def window(self) -> int:
+        """How many bytes of the last value are looked at."""
+        return self.last.length if self.last is not None and self.last.varies else STEP
+
+
+def _add_literal(steps: list[_Step], literal: bytes) -> None:
+    for begin in range(0, len(literal), WORD):
+        piece = literal[begin : begin + WORD]
+        if steps[-1].width + WORD > MAX_WIDTH:
+            steps.append(_Step())
+        steps[-1].literals.append((steps[-1].width, piece))
+        steps[-1].width += len(piece)
+
+
+class _Matching:
+    """Which records fit so far, how far each is read, and the fields that were found."""
+
+    def __init__(self, records: Spans) -> None:
+        self.buffer = records.buffer
+        self.at = records.starts
+        self.ends = records.starts + records.lengths
+        self.fits = np.ones(len(records), bool)
+        self.fields: dict[str, Field] = {}
+
+    def take(self, step: _Step, keys: tuple[str, ...], exact: str) -> None:
+        """Sees whether such a piece stands here, and goes behind it."""
+        # Whoever is read beyond the end of his record does not fit, as `end` will see; he only
+        # must not leave the buffer.
+        width = max([0, *(offset + WORD for offset, _ in step.literals)])
+        if step.last is not None:
+            width = max(width, step.width + step.window)
+        if width > len(self.buffer):
+            self.fits[:] = False
+            return
+        at = np.minimum(self.at, len(self.buffer) - width)
+        text = gather(self.buffer, at, width)
+        for offset, literal in step.literals:
+            self.fits &= _stands(text, offset, literal)
+        for key, offset, length in step.strings:
+            if key in keys:
+                self._keep(key, STRING, self.at + offset, np.full(len(at), length, np.int64))
+        self.at = self.at + step.width
+        if step.last is not None:
+            window = f"V{step.window}"
+            near = np.ndarray((len(at),), window, text, offset=step.width, strides=(width,))
+            near = near.copy().view(np.uint8).reshape(-1, step.window)
+            self._read_value(near, step.last, step.stop, keys, exact)
+
+    def _read_value(
+        self, near: Bytes, value: Value, stop: int, keys: tuple[str, ...], exact: str
+    ) -> None:
+        numbers, window = None, near.shape[1]
+        if value.kind == NUMBER:
+            numbers, short = parse_numbers_until(near, stop, micros=value.key == exact)
+        else:
+            marks = np.packbits((near == stop).reshape(-1), bitorder="little")
+            flags = marks.view(WINDOWS[window])
+            short = np.bitwise_count((flags & (~flags + flags.dtype.type(1))) - flags.dtype.type(1))
+        lengths = short.astype(np.int64)
+        long = np.flatnonzero((short == window) & self.fits)
+        if len(long):
+            lengths[long] = self._length(self.at[long], stop)
+            if numbers is not None:
+                spans = Spans(
+                    self.buffer, self.at[long], np.minimum(lengths[long], LONG_NUMBER)
+                )
+                numbers.put(long, parse_numbers(spans, micros=value.key == exact))
+        if numbers is not None:
+            self.fits &= numbers.is_json
+        if value.key in keys:
+            self._keep(value.key, value.kind, self.at, lengths, numbers)
+        self.at = self.at + lengths
+
+    def _keep(
+        self, key: str, kind: int, starts: Ints, lengths: Ints, numbers: Numbers | None = None
+    ) -> None:
+        kinds = np.full(len(starts), kind, np.uint8)
+        self.fields[key] = Field(Spans(self.buffer, starts, lengths), kinds, numbers)
+
+    def end(self) -> npt.NDArray[np.int64]:
+        """The rows that fit and end here; the fields are theirs from now on."""
+        self.fits &= self.at == self.ends
+        if self.fits.all():
+            return np.arange(len(self.fits))
+        rows = np.flatnonzero(self.fits)
+        self.fields = {key: field.take(rows) for key, field in self.fields.items()}
+        return rows
+
+    def _length(self, at: Ints, stop: int) -> Ints:
+        """How far it is to the byte that ends a value; far too long where it is nowhere near."""
+        lengths = np.zeros(len(at), np.int64)
+        rows = np.arange(len(at))
+        for _ in range(MAX_STEPS):
+            place = np.minimum(at[rows] + lengths[rows], len(self.buffer) - STEP)
+            more = find_byte(self.buffer, place, stop)
+            lengths[rows] += more
+            rows = rows[more == STEP]
+            if not len(rows):
+                return lengths
+        lengths[rows] = MAX_RECORD
+        return lengths
 
 
 def _is_object(text: str) -> bool:
@@ -144,139 +293,10 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _has_literal(buffer: Bytes, at: Ints, literal: bytes) -> Bools:
-    same = np.ones(len(at), bool)
-    for begin in range(0, len(literal), STEP):
-        piece = literal[begin : begin + STEP]
-        low, high = gather_words(buffer, at + begin if begin else at)
-        same &= _begins(low, piece[:8])
-        if len(piece) > 8:
-            same &= _begins(high, piece[8:])
-    return same
-
-
-def _begins(words: npt.NDArray[np.uint64], text: bytes) -> Bools:
-    wanted = np.uint64(int.from_bytes(text, "little"))
-    if len(text) == 8:
-        return words == wanted
-    return (words & np.uint64((1 << (8 * len(text))) - 1)) == wanted
-
-
-def _read_value(
-    buffer: Bytes, at: Ints, value: Value, stop: int, fits: Bools, *, micros: bool
-) -> Field:
-    """The values that begin at the given places. Clears `fits` where no end is near."""
-    kinds = np.full(len(at), value.kind, np.uint8)
-    if value.kind == NUMBER:
-        numbers, lengths = parse_numbers_until(buffer, at, stop, micros=micros)
-        rows = np.flatnonzero(lengths == STEP)
-        if len(rows):
-            lengths = lengths.copy()
-            _go_on(buffer, at, lengths, stop, fits, rows)
-            numbers = parse_numbers(Spans(buffer, at, lengths), micros=micros)
-        return Field(Spans(buffer, at, lengths), kinds, numbers)
-    # Ids and times have one length: look there first. That no quotation mark was passed over is
-    # checked for the whole block at once, by counting them.
-    lengths = np.full(len(at), value.length, np.int64)
-    rows = np.flatnonzero(buffer[np.minimum(at + value.length, len(buffer) - 1)] != stop)
-    if len(rows):
-        lengths[rows] = 0
-        _go_on(buffer, at, lengths, stop, fits, rows)
-    return Field(Spans(buffer, at, lengths), kinds)
-
-
-def _go_on(
-    buffer: Bytes, at: Ints, lengths: Ints, stop: int, fits: Bools, rows: npt.NDArray[np.int64]
-) -> None:
-    """Makes the rows' values longer, up to the byte that ends them."""
-    for _ in range(MAX_STEPS):
-        place = np.minimum(at[rows] + lengths[rows], len(buffer) - STEP)
-        more = find_byte(buffer, place, stop)
-        lengths[rows] += more
-        rows = rows[more == STEP]
-        if not len(rows):
-            return
-    fits[rows] = False
-    lengths[rows] = 0
-
-
-def unusual_rows(records: Spans, fits: Bools, quotes: int, *, lines: bool) -> Bools:
-    """Which of the fitting records have something inside a string that a pattern does not see.
-
-    Args:
-        records: all records of the block.
-        fits: those that fit a template.
-        quotes: how many quotation marks a record of that template has.
-        lines: no record holds a newline, because the block was cut into lines.
-
-    Returns:
-        Records with another number of quotation marks, a backslash, a control character, or
-        bytes that are not UTF-8.
-    """
-    buffer = records.buffer
-    unusual = np.zeros(len(records), bool)
-    seen = _census(buffer)
-    rest = records.take(np.flatnonzero(~fits))
-    if seen.quotes - int(_count(rest, QUOTE).sum()) != quotes * int(fits.sum()):
-        unusual |= _count(records, QUOTE) != quotes
-    if seen.backslashes:
-        unusual |= _count(records, BACKSLASH) > 0
-    if lines and seen.special == seen.newlines:
-        return unusual
-    unusual |= _holding(records, np.flatnonzero(buffer < 0x20))
-    beyond = np.flatnonzero(buffer >= 0x80)
-    if len(beyond):
-        try:
-            buffer.tobytes().decode()
-        except UnicodeDecodeError:
-            unusual |= _holding(records, beyond)
-    return unusual
-
-
-@dataclass
-class _Seen:
-    """How often some bytes occur. `special` are control characters and bytes beyond ASCII."""
-
-    quotes: int = 0
-    backslashes: int = 0
-    newlines: int = 0
-    special: int = 0
-
-
-def _census(buffer: Bytes) -> _Seen:
-    seen = _Seen()
-    for begin in range(0, len(buffer), CACHED):
-        part = buffer[begin : begin + CACHED]
-        seen.quotes += int(np.count_nonzero(part == QUOTE))
-        seen.backslashes += int(np.count_nonzero(part == BACKSLASH))
-        seen.newlines += int(np.count_nonzero(part == NEWLINE))
-        # As signed numbers, control characters and bytes beyond ASCII are less than a space.
-        seen.special += int(np.count_nonzero(part.view(np.int8) < 0x20))
-    return seen
-
-
-def _holding(records: Spans, positions: Ints) -> Bools:
-    """Which records hold one of the positions."""
-    holding = np.zeros(len(records), bool)
-    rows = np.searchsorted(records.starts, positions, side="right") - 1
-    inside = positions < (records.starts + records.lengths)[rows]
-    holding[rows[inside & (rows >= 0)]] = True
-    return holding
-
-
-def _count(records: Spans, byte: int) -> Ints:
-    if len(records) < 1000:
-        pieces = zip(records.starts.tolist(), records.lengths.tolist(), strict=True)
-        view = [bytes(records.buffer[start : start + length]) for start, length in pieces]
-        mark = bytes([byte])
-        return np.array([piece.count(mark) for piece in view], np.int64)
-    return _count_where(records, records.buffer == byte)
-
-
-def _count_where(records: Spans, flags: Bools) -> Ints:
-    total = np.zeros(len(flags) + 1, np.int32)
-    np.cumsum(flags, out=total[1:])
-    counts: Ints = (total[records.starts + records.lengths] - total[records.starts]).astype(
-        np.int64
-    )
-    return counts
+def _stands(text: Bytes, offset: int, literal: bytes) -> Bools:
+    """In which rows of the matrix the literal of at most 8 bytes stands at the offset."""
+    words = np.ndarray((len(text),), "<u8", text, offset=offset, strides=(text.shape[1],))
+    wanted = np.uint64(int.from_bytes(literal, "little"))
+    if len(literal) < WORD:
+        words = words & np.uint64((1 << (8 * len(literal))) - 1)
+    return words == wanted

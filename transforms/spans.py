@@ -56,7 +56,7 @@ class Spans:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def take(self, rows: npt.NDArray) -> Spans:
+    def take(self, rows: npt.NDArray | slice) -> Spans:
         """The spans of some rows only."""
         return Spans(self.buffer, self.starts[rows], self.lengths[rows])
 
@@ -69,8 +69,12 @@ class Spans:
         start = int(self.starts[row])
         return bytes(self.buffer[start : start + int(self.lengths[row])]).decode("utf-8", "replace")
 
-    def to_views(self) -> pa.Array:
-        """The spans as an Arrow string-view array over the same buffer, without a copy."""
+    def compact(self) -> Spans:
+        """The same texts in a buffer of their own that holds nothing else."""
+        return Spans.from_arrow(pc.cast(self._views(pa.binary_view()), pa.binary()))
+
+    def _views(self, kind: pa.DataType) -> pa.Array:
+        """The spans as an Arrow array of views into the same buffer, without a copy."""
         views = np.zeros((len(self), 16), np.uint8)
         lengths = self.lengths.astype(np.int32)
         views[:, :4] = lengths.view(np.uint8).reshape(-1, 4)
@@ -86,7 +90,7 @@ class Spans:
             views[rows, 8:12] = 0
             views[rows, 12:] = self.starts[rows].astype(np.int32).view(np.uint8).reshape(-1, 4)
         return pa.Array.from_buffers(
-            pa.string_view(), len(self), [None, pa.py_buffer(views), pa.py_buffer(self.buffer)]
+            kind, len(self), [None, pa.py_buffer(views), pa.py_buffer(self.buffer)]
         )
 
     def to_arrow(self) -> pa.Array:
@@ -97,16 +101,22 @@ class Spans:
             offsets = np.arange(0, (count + 1) * length, length, dtype=np.int32)
             data = np.ascontiguousarray(self.gather(self.starts, length))
             return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
-        return pc.cast(self.to_views(), pa.string())
+        return pc.cast(self.to_arrow_views(), pa.string())
+
+    def to_arrow_views(self) -> pa.Array:
+        """The spans as Arrow strings that stay where they are (they must be valid UTF-8)."""
+        return self._views(pa.string_view())
 
     @classmethod
     def from_arrow(cls, texts: pa.Array) -> Spans:
-        """Spans over the text of an Arrow string array; NULL becomes a span of length 0."""
+        """Spans over the text of an Arrow array of strings; NULL becomes a span of length 0."""
         offsets = np.frombuffer(texts.buffers()[1], np.int32)[
             texts.offset : texts.offset + len(texts) + 1
         ].astype(np.int64)
         data = texts.buffers()[2]
         content = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+        # Arrow's buffer may be longer than what was written to it.
+        content = content[: offsets[-1]]
         return cls(padded(content), offsets[:-1] + PADDING, np.diff(offsets))
 
 

@@ -14,7 +14,7 @@ from transforms.spans import Ints
 __all__ = ["HOURLY", "SLIDING", "SlidingWindow", "parse_window", "slice_seconds", "windows_over"]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-LENGTH = re.compile(r"(\d{1,9})([smhd])")
+LENGTH = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 MAX_SECONDS = 366 * 86_400
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["answer"]
-
-PLAN = "EXPLAIN "
-"""DuckDB tells the place of an error when it plans a query, and not always when it runs it."""
 
 SETTINGS = ("errors_as_json", "lock_configuration")
 
@@ -36,7 +32,7 @@ def answer(connection: duckdb.DuckDBPyConnection, query: str, tables: Collection
 
     Raises:
         QueryError: the query is wrong, or asks for what DuckDB cannot answer as BigQuery would.
-        duckdb.IOException: a file of a table cannot be read.
+        UnexplainedError: DuckDB failed otherwise; a file may be damaged.
     """
     import duckdb  # noqa: PLC0415  (whoever has a connection has loaded it)
 
@@ -45,19 +41,24 @@ def answer(connection: duckdb.DuckDBPyConnection, query: str, tables: Collection
         if not connection.execute(f"SELECT current_setting('{setting}')").fetchall()[0][0]:
             connection.execute(f"SET {setting} = true")
     try:
-        plan = dataclasses.replace(translation, sql=PLAN + translation.sql)
-        connection.execute(plan.sql)
         rows = connection.sql(translation.sql).to_arrow_table()
-    except duckdb.IOException:
-        raise
     except duckdb.Error as error:
-        columns = {
-            name: [row[0] for row in connection.execute(f'DESCRIBE "{name}"').fetchall()]
-            for name in translation.tables
-        }
-        raise diagnose(error, query, plan, columns) from error
+        columns = {name: connection.table(name).columns for name in translation.tables}
+        told = _with_place(connection, translation.sql) or error
+        raise diagnose(told, query, translation, columns) from error
     _check_columns(rows.schema)
     return rows
+
+
+def _with_place(connection: duckdb.DuckDBPyConnection, sql: str) -> Exception | None:
+    """The error of a query once more, with its place: `sql` does not tell it, `execute` does."""
+    import duckdb  # noqa: PLC0415
+
+    try:
+        connection.execute(sql)
+    except duckdb.Error as error:
+        return error
+    return None
 
 
 def _check_columns(schema: pa.Schema) -> None:

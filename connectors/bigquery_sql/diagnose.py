@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from connectors.bigquery_sql.errors import QueryError
+from connectors.bigquery_sql.errors import QueryError, UnexplainedError
 from connectors.bigquery_sql.translate import Translation
 
 __all__ = ["diagnose"]
@@ -31,6 +31,9 @@ REASONS = {
         "no aggregate or subquery may stand inside SAFE here; compute it in WITH first"
     ),
 }
+EXPLAINED = frozenset({"Binder", "Catalog", "Parser", "Conversion", "Out of Range"})
+"""DuckDB's kinds of errors that are the query's."""
+
 BIGQUERY_TYPES = {
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
     "TIMESTAMP": "DATETIME",
@@ -78,7 +81,8 @@ def diagnose(
     first = re.split(r"\n\s*(?:Candidate|LINE )|\. You might need| Use TRY\(", message)[0]
     first = MARKER.sub("", " ".join(first.split())).replace("memory.main.", "")
     spelled = TYPE_NAME.sub(lambda match: BIGQUERY_TYPES[match[1]], first)
-    return QueryError(spelled[:1].lower() + spelled[1:], offset)
+    known = details.get("exception_type") in EXPLAINED
+    return (QueryError if known else UnexplainedError)(spelled[:1].lower() + spelled[1:], offset)
 
 
 def _offset(details: Mapping[str, str], translation: Translation) -> int | None:

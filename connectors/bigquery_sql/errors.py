@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["QueryError", "position"]
+__all__ = ["QueryError", "UnexplainedError", "position"]
 
 
 class QueryError(Exception):
@@ -28,6 +28,10 @@ class QueryError(Exception):
         # A tab before the caret must stay one, to be as wide as above.
         indent = "".join(letter if letter == "\t" else " " for letter in text[: column - 1])
         return f"line {line}, column {column}: {self.reason}\n  {text}\n  {indent}^"
+
+
+class UnexplainedError(QueryError):
+    """DuckDB failed, and perhaps not because of the query."""
 
 
 def position(query: str, offset: int) -> tuple[int, int]:

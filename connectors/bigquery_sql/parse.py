@@ -59,6 +59,7 @@ HINTS = {
     exp.ByteString: "BYTES are not supported by the local store",
     exp.ColumnDef: "typed STRUCTs are not supported by the local store; name the fields with AS",
     exp.ParseJSON: "the type JSON is not supported by the local store; use JSON_VALUE on a STRING",
+    exp.IntervalSpan: "the local store supports INTERVAL with one part, like INTERVAL 3 HOUR",
     exp.Lambda: "lambda functions are not supported by the local store",
 }
 

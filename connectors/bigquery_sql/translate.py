@@ -94,6 +94,12 @@ def translate(query: str, tables: Collection[str]) -> Translation:
     return Translation(text, frozenset(rewriter.tables))
 
 
+def _has_structs(array: exp.Expr) -> bool:
+    """Whether an array that is written out is one of structs."""
+    first = array.expressions[0] if isinstance(array, exp.Array) and array.expressions else None
+    return isinstance(first, exp.Anonymous) and first.name.upper() == "STRUCT"
+
+
 def _start(node: exp.Expr) -> int | None:
     """Where a name or a call stands in the query."""
     if isinstance(node, exp.Column | exp.Table):
@@ -200,8 +206,13 @@ class _Rewriter:
 
     def unnest(self, node: exp.Unnest) -> exp.Expr:
         offset = node.args.get("offset")
+        structs = _has_structs(node.expressions[0])
+        if not offset and structs:
+            return self.unnest_structs(node)
         if not offset:
             return self.children(node)
+        if structs:
+            raise refuse(node, "the local store has no UNNEST of STRUCTs WITH OFFSET")
         # BigQuery counts from 0 and DuckDB's WITH ORDINALITY from 1.
         (array,) = node.expressions
         alias = node.args.get("alias")
@@ -220,6 +231,16 @@ class _Rewriter:
             ),
             alias=exp.TableAlias(this=exp.to_identifier(f"_unnest{self.subqueries}")),
         )
+
+    def unnest_structs(self, node: exp.Unnest) -> exp.Expr:
+        """The fields of the structs become columns, as in BigQuery."""
+        depth = exp.PropertyEQ(this=exp.var("max_depth"), expression=exp.Literal.number(2))
+        alias = node.args.get("alias")
+        columns = alias.args.get("columns") if alias is not None else None
+        self.subqueries += 1
+        name = columns[0] if columns else exp.to_identifier(f"_unnest{self.subqueries}")
+        fields = call("unnest", self(node.expressions[0]), depth)
+        return exp.Subquery(this=exp.Select(expressions=[fields]), alias=exp.TableAlias(this=name))
 
     def window(self, node: exp.Window) -> exp.Expr:
         spec = node.args.get("spec")

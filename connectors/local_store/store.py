@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -27,7 +28,7 @@ from connectors.local_store.manifest import (
     write_document,
 )
 from connectors.local_store.parquet import checked_batches, write_parquet
-from schemas.tables import TABLES, arrow_schema
+from schemas.tables import ONCE_A_PLACE, TABLES, arrow_schema
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalStore"]
 
 LOCK_SECONDS = 60.0
+REMEDY = "put a copy back, or run the job again into a new folder"
 DUCKDB_TYPES = {
     pa.string(): "VARCHAR",
     pa.int64(): "BIGINT",
@@ -179,7 +181,7 @@ class LocalStore:
         """
         import duckdb  # noqa: PLC0415  (a run that only writes has no need of it)
 
-        from connectors.bigquery_sql import install_functions, translate  # noqa: PLC0415
+        from connectors.bigquery_sql import install_functions  # noqa: PLC0415
 
         manifest = self.manifest()
         paths = [str(self._check_file(file)) for files in manifest.files.values() for file in files]
@@ -189,10 +191,10 @@ class LocalStore:
             connection.execute("SET TimeZone = 'UTC'")
             install_functions(connection)
             for table in TABLES:
-                connection.execute(self._view(table, manifest.files.get(table, ())))
+                files = manifest.files.get(table, ())
+                connection.execute(self._view(table, files, repeated=len(manifest.runs) > 1))
             for name in sql.VIEWS:
-                query = translate(sql.view(name), TABLES).sql
-                connection.execute(f"CREATE VIEW {name} AS {query}")
+                connection.execute(f"CREATE VIEW {name} AS {_view_query(name)}")
             # Settings take no parameters. DuckDB asks for the pattern first, then for the file.
             connection.execute(f"SET allowed_paths = {_texts(readable)}")
             connection.execute("SET enable_external_access = false")
@@ -203,7 +205,24 @@ class LocalStore:
             raise StoreError(msg) from error
         return connection
 
-    def _view(self, table: str, files: Iterable[StoredFile]) -> str:
+    def verify(self) -> None:
+        """Reads every committed file and compares it with what was written.
+
+        Raises:
+            StoreError: a file is missing or has other content.
+        """
+        for files in self.manifest().files.values():
+            for file in files:
+                with self._check_file(file).open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                if digest != file.sha256:
+                    msg = (
+                        f"{self.folder / file.path} of the store is damaged: its content is not "
+                        f"what was written; {REMEDY}"
+                    )
+                    raise StoreError(msg)
+
+    def _view(self, table: str, files: Iterable[StoredFile], *, repeated: bool) -> str:
         """The view of a table: its columns and types, whether it has files or not."""
         columns = ", ".join(
             f'CAST(NULL AS {DUCKDB_TYPES[field.type]}) AS "{field.name}"'
@@ -214,6 +233,9 @@ class LocalStore:
         if paths:
             files_read = f"read_parquet({_texts(paths)}, hive_partitioning = false)"
             view += f" UNION ALL BY NAME SELECT * FROM {files_read}"  # noqa: S608
+            if repeated and table in ONCE_A_PLACE:
+                place = ", ".join(ONCE_A_PLACE[table])
+                view += f" QUALIFY rank() OVER (PARTITION BY {place} ORDER BY run_id) = 1"
         return view
 
     def _check_file(self, file: StoredFile) -> Path:
@@ -225,16 +247,11 @@ class LocalStore:
         try:
             size = os.stat(path).st_size  # noqa: PTH116  (thousands of files; twice as fast)
         except OSError as error:
-            msg = (
-                f"{path} of the store is gone or unreadable ({error.strerror}); put it back, or "
-                "run the job again into a new folder"
-            )
+            msg = f"{path} of the store is gone or unreadable ({error.strerror}); {REMEDY}"
             raise StoreError(msg) from error
         if size != file.bytes:
-            msg = (
-                f"{path} of the store is damaged: it has {size:,} bytes and had {file.bytes:,}; "
-                "put a copy back, or run the job again into a new folder"
-            )
+            change = f"it has {size:,} bytes and had {file.bytes:,}"
+            msg = f"{path} of the store is damaged: {change}; {REMEDY}"
             raise StoreError(msg)
         return path
 
@@ -244,6 +261,14 @@ class LocalStore:
             f"cannot write to {self.folder} ({reason[:1].lower()}{reason[1:]}); "
             "name another output folder or make room and permission for it"
         )
+
+
+@functools.cache
+def _view_query(name: str) -> str:
+    """A view's query for DuckDB."""
+    from connectors.bigquery_sql import translate  # noqa: PLC0415
+
+    return translate(sql.view(name), TABLES).sql
 
 
 def _pattern(path: str) -> str:

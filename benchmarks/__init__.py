@@ -1,0 +1,1 @@
+"""Benchmarks: what the main job costs, beside what else one could use."""

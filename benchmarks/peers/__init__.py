@@ -1,0 +1,1 @@
+"""What else one could use: the programs that the main job is compared with."""

@@ -1,0 +1,24 @@
+"""What all tests share: how Hypothesis runs, and that no test changes another one's logging."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "project",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """The main job turns logging off for its process; here other tests live in it too."""
+    yield
+    logging.disable(logging.NOTSET)

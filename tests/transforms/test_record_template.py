@@ -1,0 +1,135 @@
+"""The fast way, the general way and a plain reader agree on every record, good or bad."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.fast_parser import (
+    SOURCE,
+    assert_same_rows,
+    block_parser,
+    rows_of_parsed,
+)
+from tests.support.mutations import Shapes
+from tests.support.reference_parser import read_lines
+from transforms.record_template import RecordTemplate
+
+REQUIRED = ("id", "timestamp", "lat", "lon", "temperature")
+
+
+def both_ways_and_plainly(blocks):
+    """Reads blocks in three ways and asserts that all give the same rows, block by block."""
+    quick, general = block_parser(), block_parser(templates=False)
+    for block in blocks:
+        general._use_templates = False
+        expected = read_lines(block)
+        for way, parser in (("general", general), ("quick", quick)):
+            found = rows_of_parsed(parser.parse(block, SOURCE), block)
+            try:
+                assert_same_rows(found, expected)
+            except AssertionError as error:
+                msg = f"the {way} way differs: {error}"
+                raise AssertionError(msg) from error
+
+
+def blocks_of(chance, count, length, share):
+    """Blocks of records of one shape, a share of them strange."""
+    shapes = Shapes(chance)
+    for _ in range(count):
+        yield b"\n".join(
+            (shapes.mutated if chance.random() < 0.6 else shapes.unusual)()
+            if chance.random() < share
+            else shapes.usual()
+            for _ in range(length)
+        )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_all_ways_agree_on_mutated_records(seed):
+    chance = random.Random(seed)
+    both_ways_and_plainly(blocks_of(chance, 2, 150, chance.choice((0.05, 0.4, 0.7))))
+
+
+@st.composite
+def blocks_of_one_shape(draw):
+    shapes = Shapes(draw(st.randoms(use_true_random=False)))
+    kinds = draw(st.lists(st.sampled_from(["usual", "unusual", "mutated"]), min_size=1, max_size=25))
+    ends = draw(st.sampled_from([b"\n", b"\r\n", b" \n", b"\n\n", b"\n \t"]))
+    return ends.join(getattr(shapes, kind)() for kind in kinds)
+
+
+@settings(max_examples=80)
+@given(st.lists(blocks_of_one_shape(), min_size=1, max_size=2))
+def test_all_ways_agree_on_records_of_any_shape(blocks):
+    both_ways_and_plainly(blocks)
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(
+        st.one_of(
+            blocks_of_one_shape(),
+            st.text('{}[]":,\\ 0123456789.eE+-ntrufalsé\x00\t', max_size=60).map(str.encode),
+            st.binary(max_size=40),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_all_ways_agree_on_any_lines_that_are_no_arrays(pieces):
+    block = b"\n".join(pieces)
+    kept = [line for line in block.split(b"\n") if not line.lstrip(b" \t\r\n").startswith(b"[")]
+    both_ways_and_plainly([b"\n".join(kept)])
+
+
+def test_a_template_reads_what_one_writer_sends():
+    shapes = Shapes(random.Random(4), plain=True)
+    block = b"\n".join(shapes.usual() for _ in range(100))
+    parser = block_parser()
+    parsed = parser.parse(block, SOURCE)
+    assert len(parser._templates) == 1
+    assert [batch.num_rows for batch in parsed.readings] == [100]
+
+
+def test_two_writers_have_two_templates():
+    first, second = (Shapes(random.Random(seed), plain=True) for seed in (0, 4))
+    block = b"\n".join(shapes.usual() for _ in range(60) for shapes in (first, second))
+    parser = block_parser()
+    parsed = parser.parse(block, SOURCE)
+    assert len(parser._templates) == 2
+    assert_same_rows(rows_of_parsed(parsed, block), read_lines(block))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]",
+        "5",
+        '{"id": 1}',
+        '{"id": null, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
+        '{"id": 1, "id": 2, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
+        '{"id": true, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
+        '{"lat": true, "id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1, "nested": {}}',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1} x',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 01}',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "t\\u0065mperature": 1}',
+        '{"id": "%s", "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}' % ("x" * 5000),
+    ],
+)
+def test_no_template_is_learnt_from_what_is_no_flat_reading(text):
+    assert RecordTemplate.learn(text, REQUIRED) is None
+
+
+def test_a_parser_whose_writer_changes_its_habits_learns_again():
+    parser = block_parser()
+    for seed in range(40):
+        shapes = Shapes(random.Random((0, 4, 10)[seed % 3]), plain=True)
+        block = b"\n".join(shapes.usual() if seed % 4 else b"{}" for _ in range(30))
+        assert_same_rows(rows_of_parsed(parser.parse(block, SOURCE), block), read_lines(block))
+    assert parser._templates
