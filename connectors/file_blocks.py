@@ -85,6 +85,8 @@ def _lines(text: Text, piece: Piece, block: int, max_record: int) -> Iterator[Pa
             if first - begin > max_record:
                 yield _oversized(buffer[begin:first], path, at)
                 at, begin = at + first + 1 - begin, first + 1
+                if limit is not None and at >= limit:
+                    return
         cut = 0
         if limit is not None and at + end - begin >= limit:
             # The line that begins before the piece's end may go on beyond it.
@@ -97,9 +99,11 @@ def _lines(text: Text, piece: Piece, block: int, max_record: int) -> Iterator[Pa
         if len(carry) > max_record:
             oversized, carry = _rest_of_line(carry, text, block, path, at)
             yield oversized
-            at += oversized.size
+            at += oversized.size + 1
     if carry and (limit is None or at < limit):
-        yield Payload(carry, path, at)
+        # What followed a line too long to hold may be several lines.
+        stop = 0 if limit is None else carry.find(b"\n", limit - 1 - at) + 1
+        yield Payload(carry[:stop] if stop else carry, path, at)
 
 
 def _second_line(text: Text, at: int) -> int:
@@ -137,7 +141,7 @@ def _rest_of_line(
         digest.update(part)
         size += len(part)
         if newline >= 0:
-            rest = chunk[newline:]
+            rest = chunk[newline + 1 :]
             break
     return Oversized(carry[:MAX_RAW], size, digest.hexdigest(), path, at), rest
 
@@ -151,42 +155,42 @@ def _documents(
         held = carry + chunk
         if at == 0 and held.startswith(BYTE_ORDER_MARK):
             held, at = held[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
-        payload, end, opened = _whole_elements(held, path, at, opened=opened)
-        if payload is not None:
+        for payload, inside in _elements(held, path, at, opened=opened):
             yield payload
-        at += end
-        carry = held[end:]
+            at, held, opened = at + payload.size, held[payload.size :], inside
+        carry = held
         if len(carry) > max_record:
             yield _rest_of_text(carry, text, block, path, at)
             return
     if carry.strip():
-        starts, lengths = _cut(padded(carry), opened=opened)[:2]
+        starts, lengths, _, _ = _cut(padded(carry), opened=opened)
         yield Payload(carry, path, at, (starts, lengths))
+
+
+def _elements(held: bytes, path: str, at: int, *, opened: bool) -> Iterator[tuple[Payload, bool]]:
+    """The whole elements of the text, a block a document, and whether an array is open there."""
+    while held:
+        buffer = padded(held)
+        starts, lengths, end, opened = _cut(buffer, opened=opened)
+        if end == 0:
+            return
+        whole = starts + lengths <= end
+        buffer[PADDING + end : end + 2 * PADDING] = ord(" ")
+        data = buffer[: end + 2 * PADDING]
+        yield Payload(data, path, at, (starts[whole], lengths[whole])), opened
+        held, at = held[end:], at + end
 
 
 def _cut(buffer: np.ndarray, *, opened: bool) -> tuple[np.ndarray, np.ndarray, int, bool]:
     """Elements of the text, where the last whole one ends, and whether an array is open there."""
     length = len(buffer) - 2 * PADDING
-    head = buffer[PADDING : PADDING + length].tobytes()[:4096].lstrip()
-    if opened or head[:1] == b"[":
+    text = buffer[PADDING : PADDING + length]
+    if opened or text.tobytes().lstrip()[:1] == b"[":
         elements = split_array(buffer, np.array([PADDING]), np.array([length]), opened=opened)
     else:
         elements = split_objects(buffer, PADDING, length)
     starts = elements.starts - PADDING
     return starts, elements.lengths, elements.end - PADDING, elements.inside
-
-
-def _whole_elements(
-    held: bytes, path: str, at: int, *, opened: bool
-) -> tuple[Payload | None, int, bool]:
-    buffer = padded(held)
-    starts, lengths, end, inside = _cut(buffer, opened=opened)
-    if end == 0:
-        return None, 0, opened
-    whole = starts + lengths <= end
-    if not whole.any():
-        return None, end, inside
-    return Payload(buffer, path, at, (starts[whole], lengths[whole])), end, inside
 
 
 def _rest_of_text(carry: bytes, text: Text, block: int, path: str, at: int) -> Oversized:

@@ -96,7 +96,7 @@ def _main(arguments: Sequence[str]) -> int:
     try:
         return _run(options, rest, windows)
     except (InputError, StoreError) as error:
-        return fail(str(error), FAILURE)
+        return fail(WHILE_RUNNING.sub("", str(error)), FAILURE)
     except Exception as error:
         if options.verbose:
             raise
@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
 
     from connectors.input_files import InputError, match_inputs, open_file, pieces  # noqa: PLC0415
     from connectors.local_sink import Run  # noqa: PLC0415
-    from connectors.local_store import LocalStore  # noqa: PLC0415
+    from connectors.local_store import LocalStore, StoreError  # noqa: PLC0415
     from connectors.read_files import BYTES_READ, DAMAGED, SOURCE  # noqa: PLC0415
     from pipelines.local_runner import LocalRunner  # noqa: PLC0415
     from pipelines.progress import hidden_errors, progress_bar  # noqa: PLC0415
@@ -166,7 +166,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
         raise InputError(msg)
     seconds = time.monotonic() - began
     rejected = names_in(result.metrics(), REASONS)
-    summary = summarise(output, run.run_id, balance, rejected, damaged, seconds, size)
+    try:
+        summary = summarise(output, run.run_id, balance, rejected, damaged, seconds, size)
+    except StoreError as error:
+        return fail(f"the results are stored, but cannot be shown: {error}", FAILURE)
     if not options.quiet:
         print(as_json(summary) if options.format == "json" else as_text(summary))
     return 0

@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from connectors.local_store import LocalStore
@@ -114,9 +117,18 @@ def as_text(summary: Summary) -> str:
     lines += [
         "",
         f"results in {summary.output}; ask them in SQL:",
-        f'  python -m pipelines.query --output {output} "{query}"',
+        f'  {_python()} -m pipelines.query --output {output} "{query}"',
     ]
     return "\n".join(lines)
+
+
+def _python() -> str:
+    """How to call the Python that runs this, from where it was called."""
+    here = Path(sys.executable)
+    if here.is_relative_to(Path.cwd()):
+        return shlex.quote(str(here.relative_to(Path.cwd())))
+    found = shutil.which("python")
+    return "python" if found and Path(found) == here else shlex.quote(str(here))
 
 
 def _said(name: str) -> str:

@@ -37,7 +37,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_alone_runs_the_job_and_the_query(wheel, tmp_path):
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)  # noqa: S202 - our own
+        archive.extractall(site)
     assert not list(site.glob("tests")) + list(site.glob("benchmarks"))
     environment = {**os.environ, "PYTHONPATH": str(site)}
     for module, expected in (

@@ -90,8 +90,11 @@ class BlockParser:
             return parsed
         place = place_in(source, offset)
         rest = self._by_template(records, parsed, place, lines=lines)
-        if len(rest):
-            self._by_json(records.take(rest), parsed, source, offset)
+        if len(rest) == len(records):
+            self._by_json(records, records, parsed, source, offset)
+        elif len(rest):
+            left = records.take(rest)
+            self._by_json(left, left.compact(), parsed, source, offset)
         return parsed
 
     def _by_template(
@@ -108,17 +111,19 @@ class BlockParser:
                 useful.append(template)
         self._learn_in -= 1
         while len(rest) and self._learn_in <= 0:
-            template = self._learn(records, rest, useful, rare=len(rest) <= worth)
-            before = len(rest)
-            if template is not None:
-                rest = self._read(template, records, rest, parsed, place, lines=lines)
-            same = [n for n, old in enumerate(useful) if template and template.is_like(old)]
-            if template is not None and same:
-                useful[same[0]] = template
-            elif template is None or before - len(rest) < worth:
+            new = self._learn(records, rest, useful, rare=len(rest) <= worth)
+            if new is None:
                 self._learn_in = LEARN_EVERY
+                break
+            before = len(rest)
+            rest = self._read(new, records, rest, parsed, place, lines=lines)
+            alike = [number for number, old in enumerate(useful) if new.is_like(old)]
+            if alike:
+                useful[alike[0]] = new
+            elif before - len(rest) >= worth:
+                useful.append(new)
             else:
-                useful.append(template)
+                self._learn_in = LEARN_EVERY
         self._templates = useful[:MAX_TEMPLATES]
         return rest
 
@@ -184,9 +189,11 @@ class BlockParser:
         others[fitting[good]] = False
         return rows[others]
 
-    def _by_json(self, records: Spans, parsed: Parsed, source: str, offset: int | None) -> None:
-        """Adds the records as what they are, whatever they are."""
-        read = read_json(records.compact(), self._format.keys)
+    def _by_json(
+        self, records: Spans, texts: Spans, parsed: Parsed, source: str, offset: int | None
+    ) -> None:
+        """Adds the records, whose text may stand elsewhere too, as what they are."""
+        read = read_json(texts, self._format.keys)
         columns = interpret(read.fields, self._format, self._causes)
         cause = np.zeros(len(records), np.uint8)
         cause[read.fields.rows] = columns.causes
@@ -205,6 +212,5 @@ class BlockParser:
         if len(bad):
             offsets = None if offset is None else records.starts[bad] - PADDING + offset
             parsed.rejected.append(
-                rejections(records.take(bad), cause[bad], self._causes, source, offsets)
+                rejections(texts.take(bad), cause[bad], self._causes, source, offsets)
             )
-

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from transforms.flat_arrays import flat_objects
 from transforms.spans import PADDING, Bools, Bytes, Ints, Spans, padded, positions_of
 
 __all__ = ["Elements", "split_array", "split_lines", "split_objects"]
 
 NEWLINE, RETURN, QUOTE, BACKSLASH, COMMA = 0x0A, 0x0D, 0x22, 0x5C, 0x2C
 OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT = 0x5B, 0x5D, 0x7B, 0x7D
+SPACE = 0x20
 BLANKS = np.array([0x20, 0x09, 0x0A, 0x0D], np.uint8)
 STRUCTURAL = np.zeros(256, np.int8)
 STRUCTURAL[[QUOTE, COMMA]] = 1
@@ -66,7 +68,7 @@ def split_lines(data: bytes | Bytes) -> Spans:
     ends = newlines - (buffer[newlines - 1] == RETURN)
     lengths = np.maximum(ends - starts, 0)
     first = buffer[starts]
-    if np.isin(first, BLANKS).any() or (lengths == 0).any():
+    if (first <= SPACE).any() or (buffer[ends - 1] <= SPACE).any() or (lengths == 0).any():
         starts, lengths = _strip(buffer, starts, lengths)
         kept = lengths > 0
         starts, lengths = starts[kept], lengths[kept]
@@ -74,7 +76,11 @@ def split_lines(data: bytes | Bytes) -> Spans:
     arrays = np.flatnonzero(first == OPEN_ARRAY)
     if not len(arrays):
         return Spans(buffer, starts, lengths)
-    elements = split_array(buffer, starts[arrays], lengths[arrays])
+    elements: Spans | Elements | None = flat_objects(buffer, starts[arrays], lengths[arrays])
+    if isinstance(elements, Spans) and len(arrays) == len(starts):
+        return elements
+    if elements is None:
+        elements = split_array(buffer, starts[arrays], lengths[arrays])
     others = np.flatnonzero(first != OPEN_ARRAY)
     all_starts = np.concatenate([starts[others], elements.starts])
     all_lengths = np.concatenate([lengths[others], elements.lengths])
@@ -102,8 +108,10 @@ def split_array(buffer: Bytes, starts: Ints, lengths: Ints, *, opened: bool = Fa
     cuts = (is_comma & (depths == 1)) | ((before == 1) & (depths == 0))
     if not opened:
         cuts |= (before == 0) & (depths == 1)
-    # A bracket that closes more than was opened begins rubbish: no cuts from there on.
-    cuts &= ~_after_first(depths < 0, rows, len(starts))
+    # What follows the end of the array is rubbish, or another document: no cuts from there on.
+    after_end = np.zeros(len(cuts), bool)
+    after_end[1:] = (before[:-1] == 1) & (depths[:-1] == 0) & (rows[1:] == rows[:-1])
+    cuts &= ~_after_first(after_end | (depths < 0), rows, len(starts))
     where, cut_rows = positions[cuts], rows[cuts]
     edges = np.concatenate([where, starts + lengths])
     edge_rows = np.concatenate([cut_rows, np.arange(len(starts))])

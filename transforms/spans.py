@@ -79,16 +79,13 @@ class Spans:
         lengths = self.lengths.astype(np.int32)
         views[:, :4] = lengths.view(np.uint8).reshape(-1, 4)
         # A view holds up to 12 bytes itself; of a longer text it holds 4 and the place.
-        views[:, 4:] = self.gather(self.starts, 12)
-        long = lengths > 12
-        if long.all():
-            views[:, 8:12] = 0
-            views[:, 12:] = self.starts.astype(np.int32).view(np.uint8).reshape(-1, 4)
-        else:
-            views[:, 4:][np.arange(12) >= lengths[:, None]] = 0
-            rows = np.flatnonzero(long)
-            views[rows, 8:12] = 0
-            views[rows, 12:] = self.starts[rows].astype(np.int32).view(np.uint8).reshape(-1, 4)
+        views[:, 4:8] = self.gather(self.starts, 4)
+        views[:, 12:] = self.starts.astype(np.int32).view(np.uint8).reshape(-1, 4)
+        short = np.flatnonzero(lengths <= 12)
+        if len(short):
+            whole = self.gather(self.starts[short], 12)
+            whole[np.arange(12) >= lengths[short, None]] = 0
+            views[short, 4:] = whole
         return pa.Array.from_buffers(
             kind, len(self), [None, pa.py_buffer(views), pa.py_buffer(self.buffer)]
         )

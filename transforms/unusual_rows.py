@@ -33,7 +33,9 @@ def unusual_rows(
     """
     buffer = records.buffer
     unusual = np.zeros(len(records), bool)
-    rest = records.take(np.delete(np.arange(len(records)), fitting)).compact()
+    others = np.ones(len(records), bool)
+    others[fitting] = False
+    rest = records.take(np.flatnonzero(others)).compact()
     if _nothing_else(records, rest, quotes * len(fitting)):
         return unusual
     seen = _census(buffer)
@@ -62,11 +64,12 @@ def _nothing_else(records: Spans, rest: Spans, quotes: int) -> bool:
     """
     begins, ends = records.starts, records.starts + records.lengths
     gaps = begins[1:] - ends[:-1]
-    if len(gaps) and gaps.max() > WIDEST_GAP:
+    widest = int(gaps.max()) if len(gaps) else 0
+    if widest > WIDEST_GAP:
         return False
     buffer = records.buffer[begins[0] : ends[-1]]
     found = _marks(buffer) - _marks(rest.buffer)
-    for distance in range(WIDEST_GAP):
+    for distance in range(widest):
         found -= _marks(records.buffer[(ends[:-1] + distance)[gaps > distance]])
     return found == quotes
 
@@ -78,8 +81,8 @@ def _marks(buffer: Bytes) -> int:
         part = buffer[begin : begin + CACHED]
         # With one bit turned, quotation marks come right after the control characters; as
         # signed numbers, bytes beyond ASCII come before them.
-        count += np.count_nonzero((part ^ np.uint8(2)).view(np.int8) <= QUOTE ^ 2)
-        count += np.count_nonzero(part == BACKSLASH)
+        count += int(np.count_nonzero((part ^ np.uint8(2)).view(np.int8) <= QUOTE ^ 2))
+        count += int(np.count_nonzero(part == BACKSLASH))
     return count
 
 

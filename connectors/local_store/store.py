@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -118,7 +119,8 @@ class LocalStore:
             size = temporary.stat().st_size
             temporary.replace(folder / f"{digest}.parquet")
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise self._failed(error) from error
         return StoredFile(table, f"{table}/{digest}.parquet", count, size, digest)
 

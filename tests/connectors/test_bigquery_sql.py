@@ -496,7 +496,7 @@ def test_parts_of_moments_are_those_of_python(connection, moments):
     columns = ", ".join(MOMENTS_AS_PYTHON)
     rows = ask(
         connection,
-        f"SELECT {columns} FROM (SELECT TIMESTAMP_MICROS(n) AS at, i FROM UNNEST([{micros}]) AS n "  # noqa: S608
+        f"SELECT {columns} FROM (SELECT TIMESTAMP_MICROS(n) AS at, i FROM UNNEST([{micros}]) AS n "
         "WITH OFFSET AS i) ORDER BY i",
     )
     for at, row in zip(moments, rows, strict=True):

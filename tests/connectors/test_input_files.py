@@ -28,7 +28,12 @@ def names(files):
 
 def test_a_glob_names_files_in_the_order_of_their_paths(folder):
     assert names(match_inputs([f"{folder}/*.jsonl"])) == ["a.jsonl", "b.jsonl"]
-    assert names(match_inputs([f"{folder}/?.json*"])) == ["a.jsonl", "b.jsonl", "c.json", "d.jsonl.gz"]
+    assert names(match_inputs([f"{folder}/?.json*"])) == [
+        "a.jsonl",
+        "b.jsonl",
+        "c.json",
+        "d.jsonl.gz",
+    ]
     assert names(match_inputs([f"{folder}/[bc].json*"])) == ["b.jsonl", "c.json"]
     assert names(match_inputs([f"{folder}/**/f.jsonl"])) == ["f.jsonl"]
 

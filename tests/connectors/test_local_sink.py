@@ -96,9 +96,7 @@ def test_outside_readings_are_those_in_no_region_with_their_values():
 
 
 def write(pipeline, folder, run=RUN, **batches):
-    pcolls = {
-        name: pipeline | name >> beam.Create(found) for name, found in batches.items()
-    }
+    pcolls = {name: pipeline | name >> beam.Create(found) for name, found in batches.items()}
     for pcoll in pcolls.values():
         pcoll.element_type = pa.RecordBatch
     return pcolls | WriteToStore(str(folder), run, TABLES)
@@ -152,7 +150,7 @@ def test_a_run_that_fails_leaves_the_store_as_it_was(tmp_path):
         regional_means_revisions=[means(9), wrong],
         rejected_readings=[rejected(b"bad")],
     )
-    with pytest.raises(Exception, match="pane"):
+    with pytest.raises(Exception, match=r"pane"):
         pipeline.run()
     assert (tmp_path / "manifest.json").read_bytes() == manifest
     assert asked(tmp_path, "SELECT count(*) FROM rejected_readings") == [(0,)]
@@ -163,5 +161,5 @@ def test_a_folder_that_cannot_be_written_stops_the_pipeline_with_a_sentence(tmp_
     (tmp_path / "file").write_bytes(b"")
     pipeline = one_thread()
     write(pipeline, tmp_path / "file" / "store", regional_means_revisions=[means()])
-    with pytest.raises((StoreError, RuntimeError), match="cannot write to .*not a directory"):
+    with pytest.raises((StoreError, RuntimeError), match=r"cannot write to .*not a directory"):
         pipeline.run()

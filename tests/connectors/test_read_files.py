@@ -84,6 +84,8 @@ def test_a_broken_file_is_named_and_the_others_are_read(tmp_path):
 def test_a_file_that_is_gone_stops_the_pipeline_with_a_sentence(tmp_path):
     gone = InputFile(str(tmp_path / "gone.jsonl"), 5)
     pipeline = one_thread()
-    pipeline | ReadFiles([gone])  # noqa: B018
-    with pytest.raises((InputError, RuntimeError), match="gone.jsonl cannot be read: No such file"):
+    pipeline | ReadFiles([gone])
+    with pytest.raises(
+        (InputError, RuntimeError), match=r"gone.jsonl cannot be read: No such file"
+    ):
         pipeline.run()

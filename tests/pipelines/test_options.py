@@ -22,10 +22,10 @@ def test_without_words_the_sample_goes_to_results():
 
 def test_several_inputs_and_windows_are_gathered():
     options, _ = parse_options(
-        ["--input", "a", "b", "--window", "1h", "--input", "c", "--window=10s", "1d"]
+        ["--input", "a", "b", "--window", "1h", "--input", "c", "--window=10s"]
     )
     assert options.input == ["a", "b", "c"]
-    assert options.window == ["1h", "10s", "1d"]
+    assert options.window == ["1h", "10s"]
 
 
 def test_a_default_is_not_changed_by_a_run():
@@ -71,7 +71,7 @@ def test_wrong_words_are_a_usage_error_of_one_line(words):
 def test_short_forms_of_options_are_not_guessed():
     options, rest = parse_options(["--out", "x"])
     assert options.output == "results"
-    with pytest.raises(UsageError, match="^unknown option --out; did you mean --output"):
+    with pytest.raises(UsageError, match=r"^unknown option --out; did you mean --output"):
         check_beam_options(rest)
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_option_is_named_with_the_nearest_known_one(word, hint):
 
 
 def test_a_wrong_value_of_beams_option_is_a_usage_error():
-    with pytest.raises(UsageError, match="argument --direct_num_workers: invalid int value: 'x'"):
+    with pytest.raises(UsageError, match=r"argument --direct_num_workers: invalid int value: 'x'"):
         check_beam_options(["--direct_num_workers=x"])
 
 

@@ -66,7 +66,9 @@ def test_all_hours_and_all_sliding_windows_are_those_of_plain_python(tmp_path, r
     with gzip.open(OBSERVATIONS, "rt", encoding="utf-8") as file:
         for text in file:
             reading = json.loads(text, parse_float=Decimal)
-            if any(reading[key] is None for key in ("id", "timestamp", "lat", "lon", "temperature")):
+            if any(
+                reading[key] is None for key in ("id", "timestamp", "lat", "lon", "temperature")
+            ):
                 rejected += 1
                 continue
             place = float(reading["lon"]), float(reading["lat"])
@@ -84,7 +86,7 @@ def test_all_hours_and_all_sliding_windows_are_those_of_plain_python(tmp_path, r
     rows = ask(
         tmp_path,
         "SELECT region_code, quantity, epoch(window_start)::BIGINT, window_size, window_period, "
-        f"{', '.join(STATISTICS)} FROM regional_means_revisions",
+        "count, mean, min, max, stddev FROM regional_means_revisions",
     )
     found = {row[:5]: dict(zip(STATISTICS, row[5:], strict=True)) for row in rows}
     assert len(found) == len(rows)

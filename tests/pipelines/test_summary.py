@@ -37,7 +37,9 @@ def summary(**changes):
 
 def test_the_balance_names_what_there_is():
     text = as_text(
-        summary(balance={"read": 6_500_000, "counted": 6_000_000, "outside": 1, "too_late": 499_999})
+        summary(
+            balance={"read": 6_500_000, "counted": 6_000_000, "outside": 1, "too_late": 499_999}
+        )
     )
     assert text.splitlines()[:2] == [
         "read 6,500,000 readings = 6,000,000 counted + 1 outside + 499,999 too late",
@@ -75,9 +77,7 @@ def test_any_hour_can_be_written(year):
 
 def test_reasons_are_shown_from_the_most_frequent_on_and_at_most_five():
     reasons = {f"reason_{number}": 1000 - number for number in range(7)}
-    text = as_text(
-        summary(balance={"read": 1_000_000, "rejected": 12_345}, rejected=reasons)
-    )
+    text = as_text(summary(balance={"read": 1_000_000, "rejected": 12_345}, rejected=reasons))
     assert (
         "rejected 1.23 % of the records: reason_0 1,000, reason_1 999, reason_2 998, "
         "reason_3 997, reason_4 996"
@@ -105,7 +105,11 @@ def test_json_holds_everything():
     found = json.loads(as_json(summary(balance={"read": 1, "counted": 1})))
     assert found["balance"] == {"read": 1, "counted": 1} | dict.fromkeys(CLASSES[1:], 0)
     assert found["regions"] == [ROW]
-    assert (found["hour"], found["seconds"], found["bytes"]) == ("2019-02-19T14:00:00Z", 2.0, 1_540_000)
+    assert (found["hour"], found["seconds"], found["bytes"]) == (
+        "2019-02-19T14:00:00Z",
+        2.0,
+        1_540_000,
+    )
     assert set(found) == {
         "run_id", "output", "balance", "rejected", "damaged", "hour", "regions", "seconds", "bytes",
     }  # fmt: skip

@@ -36,18 +36,26 @@ def test_every_column_has_a_type_a_mode_and_a_sentence(table):
 
 
 def test_an_unknown_table_is_told_beside_the_known_ones():
-    with pytest.raises(KeyError, match="no table 'reading'; there are .*rejected_readings"):
+    with pytest.raises(KeyError, match=r"no table 'reading'; there are .*rejected_readings"):
         arrow_schema("reading")
 
 
 def test_columns_have_the_names_of_the_interface():
-    means = "region_code region quantity window_start window_end window_size window_period".split()
-    means += "count mean min max stddev".split()
+    means = [
+        "region_code",
+        "region",
+        "quantity",
+        "window_start",
+        "window_end",
+        "window_size",
+        "window_period",
+    ]
+    means += ["count", "mean", "min", "max", "stddev"]
     assert arrow_schema("regional_means_revisions").names == [
         *means, "revision", "pane", "emitted_at", "run_id",
     ]  # fmt: skip
     assert [*means, "pane"] == MEANS.names
-    rejected = "reason detail raw raw_size raw_sha256 source rejected_at".split()
+    rejected = ["reason", "detail", "raw", "raw_size", "raw_sha256", "source", "rejected_at"]
     assert arrow_schema("rejected_readings").names == [*rejected, "run_id"]
     assert rejected == REJECTED.names
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from connectors.local_store import LocalStore
 from pipelines.regional_means import main
 
@@ -66,9 +68,18 @@ def rows_of(store: Path | str, *tables: str) -> dict[str, list[str]]:
                 if row[0] not in OF_THE_RUN
             ]
             listed = ", ".join(f'"{name}"' for name in columns)
-            rows = connection.sql(f"SELECT {listed} FROM {table}").to_arrow_table().to_pylist()
-            found[table] = sorted(repr(row) for row in rows)
+            rows = connection.sql(f"SELECT {listed} FROM {table}")
+            found[table] = sorted(map(repr, _plain(rows.to_arrow_table()).to_pylist()))
     return found
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """With timestamps as whole numbers: Python's datetime ends before the last window does."""
+    for number, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type):
+            column = rows.column(number).cast(pa.int64())
+            rows = rows.set_column(number, field.name, column)
+    return rows
 
 
 def tree(folder: Path) -> list[tuple[str, bytes | None]]:

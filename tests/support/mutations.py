@@ -6,14 +6,20 @@ import random
 
 KEYS = (b"id", b"timestamp", b"lat", b"lon", b"temperature", b"country")
 
-NUMBERS = (
-    b"0 -0 -0.0 0.5 12.3456 -3.25 29.4068 1e1 1E-2 1.5e+1 -2.5e-7 0.0000005 0.0000015 2.0000025 "
-    b"1.0000005 0.12345678901234567 12345678.87654321 123456789012345678 1e9 -1e9 1000000000.5 "
-    b"1e400 -1e400 1e-400 90 -90 90.0000001 180 -180 180.5 01 -01 00.5 1. .5 -.5 +1 - -- 1-2 1.2.3 "
-    b"1e 1e+ 0x10 1_0 NaN Infinity -Infinity nan inf -inf Inf INFINITY -NaN 1,5 9007199254740993 "
-    b"18446744073709551616 0.30000000000000004 1.7976931348623157e308 4.9e-324 000 0.0 1234567 "
-    b"45.6258385 0.0629891 1e0001 10000000000000000000000.5 12345678901234567890.25 +.5e1"
-).split() + [b" 5 ", b"5 ", b"", b"5\\t", b"\\n5", b"\\u0035", b"\xd9\xa3", b"1 2", b"\\u0000"]
+NUMBERS = [
+    *(
+        b"0 -0 -0.0 0.5 12.3456 -3.25 29.4068 1e1 1E-2 1.5e+1 -2.5e-7 0.0000005 0.0000015 "
+        b"2.0000025 "
+        b"1.0000005 0.12345678901234567 12345678.87654321 123456789012345678 1e9 -1e9 1000000000.5 "
+        b"1e400 -1e400 1e-400 90 -90 90.0000001 180 -180 180.5 01 -01 00.5 1. .5 -.5 +1 - -- "
+        b"1-2 1.2.3 "
+        b"1e 1e+ 0x10 1_0 NaN Infinity -Infinity nan inf -inf Inf INFINITY -NaN 1,5 "
+        b"9007199254740993 "
+        b"18446744073709551616 0.30000000000000004 1.7976931348623157e308 4.9e-324 000 0.0 1234567 "
+        b"45.6258385 0.0629891 1e0001 10000000000000000000000.5 12345678901234567890.25 +.5e1"
+    ).split(),
+    *(b" 5 ", b"5 ", b"", b"5\\t", b"\\n5", b"\\u0035", b"\xd9\xa3", b"1 2", b"\\u0000"),
+]
 
 TIMES = [
     b"2019-02-19 14:02:10",
@@ -94,13 +100,15 @@ IDS = [
 ]
 
 WHOLE = (
-    b"7 0 -5 -0 007 12345678901234567890 123456789012345678901234567890 1-2 1.0 1e2 - 18446744073709551615 "
-    b"9223372036854775808 NaN 123456789012345678901234x5 1234567890123456789012345-5"
+    b"7 0 -5 -0 007 12345678901234567890 123456789012345678901234567890 1-2 1.0 1e2 - NaN "
+    b"18446744073709551615 9223372036854775808 123456789012345678901234x5 "
+    b"1234567890123456789012345-5"
 ).split()
 
-OTHERS = (
-    b'true false null {} [] {"a":1} [1,2] {"a":[{}]} [1,] {"a":1,} "" " " [NaN] tru nul {"id":"x"}'
-).split() + [b'"x\\uD83D"', b'{"lat":1,"lon":2}']
+OTHERS = [
+    *b'true false null {} [] {"a":1} [1,2] {"a":[{}]} [1,] {"a":1,} "" [NaN] tru nul'.split(),
+    *(b'" "', b'{"id":"x"}', b'"x\\uD83D"', b'{"lat":1,"lon":2}'),
+]
 
 COUNTRIES = (
     b'"France" "FRANCE" "france" "fr" "FR" "Fra" "Frances" "Fr ance" "DE" "" null 5 05 1. NaN true '
@@ -112,7 +120,8 @@ EXTRAS = [b"5", b'"text"', b"true", b"0.25", b"{}", b"[1]", b"null", b'"6"']
 
 INSERTIONS = [bytes([byte]) for byte in range(256)] + [
     b'"', b'"', b"\\", b"\\", b",", b":", b"{", b"}", b"[", b"]", b" ", b"0", b"0", b".", b"-",
-    b"e", b"+", b"\xc3\xa9", b"\xc3", b"\r", b"null", b"true", b'"lat":7,', b"\\u0031", b"//", b"NaN",
+    b"e", b"+", b"\xc3\xa9", b"\xc3", b"\r", b"null", b"true", b'"lat":7,', b"\\u0031", b"//",
+    b"NaN",
 ]  # fmt: skip
 
 
@@ -204,7 +213,9 @@ class Shapes:
         if key == b"id":
             return choice(WHOLE) if choice((True, False)) else b'"%s"' % choice(IDS)
         text = choice(TIMES if key == b"timestamp" else NUMBERS)
-        quoted = self.strings.get(key, True) if choice((True, True, False)) else choice((True, False))
+        quoted = (
+            self.strings.get(key, True) if choice((True, True, False)) else choice((True, False))
+        )
         return b'"%s"' % text if quoted else text
 
     def _record(self, texts: dict[bytes, bytes], values: dict[bytes, bytes] | None = None) -> bytes:

@@ -20,9 +20,7 @@ def one_thread() -> TestPipeline:
 
 def many_threads(workers: int) -> TestPipeline:
     """A pipeline on the FnApiRunner with several threads."""
-    options = PipelineOptions(
-        direct_running_mode="multi_threading", direct_num_workers=workers
-    )
+    options = PipelineOptions(direct_running_mode="multi_threading", direct_num_workers=workers)
     return TestPipeline(runner="FnApiRunner", options=options)
 
 

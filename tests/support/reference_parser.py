@@ -55,7 +55,7 @@ class Number(NamedTuple):
     text: str
 
 
-class BadRecord(Exception):
+class BadRecordError(Exception):
     """Its first argument is the reason."""
 
 
@@ -68,7 +68,7 @@ def read_record(raw: bytes, offset: int = 0) -> Reading | Rejected:
     """What one record is."""
     try:
         return _reading(raw)
-    except BadRecord as error:
+    except BadRecordError as error:
         return Rejected(error.args[0], offset, raw)
 
 
@@ -108,8 +108,7 @@ def cut_array(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
         elif byte == b"," and depth == 1 and not over:
             edges.append(place)
     stripped = [
-        _strip(data, first + 1, last)
-        for first, last in zip(edges, [*edges[1:], end], strict=True)
+        _strip(data, first + 1, last) for first, last in zip(edges, [*edges[1:], end], strict=True)
     ]
     return [(first, last) for first, last in stripped if first < last]
 
@@ -125,30 +124,30 @@ def _strip(data: bytes, begin: int, end: int) -> tuple[int, int]:
 def _reading(raw: bytes) -> Reading:
     message = _json(raw)
     if not isinstance(message, dict):
-        raise BadRecord("not_an_object")
+        raise BadRecordError("not_an_object")
     required = ("id", "timestamp", "lat", "lon", "temperature")
     if any(key not in message for key in required):
-        raise BadRecord("missing_field")
+        raise BadRecordError("missing_field")
     if any(message[key] is None for key in required):
-        raise BadRecord("null_value")
+        raise BadRecordError("null_value")
     if any(isinstance(message[key], bool | dict | list) for key in required):
-        raise BadRecord("wrong_type")
+        raise BadRecordError("wrong_type")
     identifier = message["id"]
     if isinstance(identifier, Number):
         if not re.fullmatch(r"-?\d+", identifier.text):
-            raise BadRecord("wrong_type")
+            raise BadRecordError("wrong_type")
         # `-0` is the integer 0.
         identifier = "0" if identifier.text == "-0" else identifier.text
     latitude, longitude, value = (float_of(_text(message[k])) for k in required[2:])
     if latitude is None or longitude is None or value is None:
-        raise BadRecord("wrong_type")
+        raise BadRecordError("wrong_type")
     event_micros = _time(message["timestamp"])
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise BadRecord("bad_coordinates")
+        raise BadRecordError("bad_coordinates")
     if not math.isfinite(value):
-        raise BadRecord("not_finite")
+        raise BadRecordError("not_finite")
     if abs(value) > 1e9:
-        raise BadRecord("out_of_range")
+        raise BadRecordError("out_of_range")
     country = message.get("country")
     return Reading(
         identifier,
@@ -164,7 +163,7 @@ def _json(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRecord("not_json") from error
+        raise BadRecordError("not_json") from error
     # NaN and Infinity are understood in any case, although JSON has no word for them.
     spelled = CONSTANT.sub(lambda found: found[1] or "NaN", text)
     try:
@@ -176,7 +175,7 @@ def _json(raw: bytes) -> Any:
             object_pairs_hook=_first_wins,
         )
     except (ValueError, RecursionError) as error:
-        raise BadRecord("not_json") from error
+        raise BadRecordError("not_json") from error
     return message
 
 
@@ -210,7 +209,7 @@ def _time(value: str | Number) -> int:
     if micros is None:
         micros = epoch_micros(value)
     if micros is None or not YEAR_1 <= micros // 10**6 < YEAR_10000:
-        raise BadRecord("bad_timestamp")
+        raise BadRecordError("bad_timestamp")
     return micros
 
 

@@ -38,7 +38,7 @@ def test_counters_are_added_up_over_steps_and_bundles():
     pipeline = one_thread()
     numbers = pipeline | beam.Create([0, 1, 2])
     for step in "AB":
-        numbers | step >> beam.ParDo(Count())  # noqa: B018
+        numbers | step >> beam.ParDo(Count())
     result = pipeline.run()
     result.wait_until_finish()
     found = read_balance(result.metrics())

@@ -157,7 +157,10 @@ GOOD_CASES = {
     "an id of many digits": (line(id=10**30 + 7), {"id": str(10**30 + 7)}),
     "a negative id": (line(id=-5), {"id": "-5"}),
     "an empty id": (line(id=""), {"id": ""}),
-    "an id of letters of the world": (line(id="capteur n°7 — 温度 🌡"), {"id": "capteur n°7 — 温度 🌡"}),
+    "an id of letters of the world": (
+        line(id="capteur n°7 — 温度 🌡"),
+        {"id": "capteur n°7 — 温度 🌡"},
+    ),
     "escapes": (raw_value("id", b'"\\u0041\\n\\"\\\\\\/\\ud83c\\udf21"'), {"id": 'A\n"\\/🌡'}),
     "a NUL that is escaped": (raw_value("id", b'"a\\u0000b"'), {"id": "a\0b"}),
     "an escaped key": (line().replace(b'"temperature"', b'"temp\\u0065rature"'), {}),
@@ -192,7 +195,10 @@ GOOD_CASES = {
         line()[:-1] + b', "temperature": 5, "lat": null}',
         {"value_micros": 29_406_800},
     ),
-    "blanks everywhere": (b' { "id" : 1 ,\t"timestamp":0, "lat" : 1,"lon":2 , "temperature":3 } ', {}),
+    "blanks everywhere": (
+        b' { "id" : 1 ,\t"timestamp":0, "lat" : 1,"lon":2 , "temperature":3 } ',
+        {},
+    ),
 }
 
 

@@ -64,9 +64,7 @@ def test_a_payload_is_a_block_of_lines_or_of_elements():
     lines = line(id="a") + b"\n" + line(id="b") + b"\n[" + line(id="c") + b"]"
     text = b"[" + line(id="d") + b",\n" + line(id="e") + b"]"
     cut = (np.array([1, 3 + len(line(id="d"))]), np.array([len(line(id="d"))] * 2))
-    balance = parse(
-        [Payload(lines, "a.jsonl"), Payload(text, "a.json", 0, cut)], ids("abcde")
-    )
+    balance = parse([Payload(lines, "a.jsonl"), Payload(text, "a.json", 0, cut)], ids("abcde"))
     assert balance["read"] == 5
 
 
@@ -163,7 +161,5 @@ def test_messages_stay_in_their_windows(monkeypatch):
 
 
 def test_an_unknown_message_format_is_refused_in_a_sentence():
-    with pytest.raises(
-        ValueError, match="^unknown message format 'regonal'; there are regional"
-    ):
+    with pytest.raises(ValueError, match=r"^unknown message format 'regonal'; there are regional"):
         ParseReadings("regonal")

@@ -122,8 +122,6 @@ def test_objects_that_follow_one_another_are_records(values, indent, between):
     elements = split_objects(padded(data), PADDING, len(data))
     found = [
         json.loads(data[start - PADDING : start - PADDING + length])
-        for start, length in zip(
-            elements.starts.tolist(), elements.lengths.tolist(), strict=True
-        )
+        for start, length in zip(elements.starts.tolist(), elements.lengths.tolist(), strict=True)
     ]
     assert found == values

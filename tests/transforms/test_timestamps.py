@@ -13,15 +13,16 @@ from tests.support.reference_parser import YEAR_1, YEAR_10000, clock_micros, epo
 from transforms.timestamps import parse_timestamps
 
 moments = st.datetimes(
-    datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30), timezones=st.just(datetime.UTC)
+    datetime.datetime(1, 1, 2),  # noqa: DTZ001 - Hypothesis adds the zone
+    datetime.datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.just(datetime.UTC),
 )
 
 
 def read(*texts):
     found = parse_timestamps(spans_of([text.encode() for text in texts]))
     return [
-        int(micros) if good else None
-        for micros, good in zip(found.micros, found.good, strict=True)
+        int(micros) if good else None for micros, good in zip(found.micros, found.good, strict=True)
     ]
 
 

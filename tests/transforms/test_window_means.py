@@ -97,7 +97,11 @@ def test_rows_are_the_same_for_any_order_of_readings_and_batches(found, windows,
 
 
 def test_rows_come_in_the_order_of_window_key_and_start():
-    found = [(2, "temperature", 5 * HOUR, 1), (0, "temperature", 0, 1), (0, "humidity", 9 * HOUR, 1)]
+    found = [
+        (2, "temperature", 5 * HOUR, 1),
+        (0, "temperature", 0, 1),
+        (0, "humidity", 9 * HOUR, 1),
+    ]
     rows = rows_of_windows([found], [HOURLY, SlidingWindow(1800, 1800)]).to_pylist()
     keys = [
         (row["window_size"], row["region_code"], row["quantity"], row["window_start"])
@@ -110,7 +114,8 @@ def test_rows_come_in_the_order_of_window_key_and_start():
 def test_a_window_begins_at_its_start_and_ends_before_its_end():
     found = [(0, "temperature", micros, 10**6) for micros in (HOUR - 1, HOUR, 2 * HOUR - 1)]
     counts = {
-        key[2]: row["count"] for key, row in means_by_key(rows_of_windows([found], [HOURLY])).items()
+        key[2]: row["count"]
+        for key, row in means_by_key(rows_of_windows([found], [HOURLY])).items()
     }
     assert counts == {0: 1, 3600: 2}
 

@@ -43,7 +43,9 @@ def test_a_window_is_written_in_these_ways(text, window):
      "٥m", "1h30m", "9999999999m", "hourly/5m"],
 )  # fmt: skip
 def test_what_is_no_window_is_refused_in_one_sentence(text):
-    with pytest.raises(ValueError, match="^unknown window .*: write hourly, sliding, or ") as error:
+    with pytest.raises(
+        ValueError, match=r"^unknown window .*: write hourly, sliding, or "
+    ) as error:
         parse_window(text)
     assert repr(text) in str(error.value)
     assert "\n" not in str(error.value)
