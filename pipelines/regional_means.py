@@ -56,7 +56,8 @@ def build(
     from connectors.read_files import ReadFiles  # noqa: PLC0415
     from transforms import AssignRegions, ParseReadings, RegionalMeans  # noqa: PLC0415
 
-    parsed = pipeline | "Read" >> ReadFiles(files) | "Parse" >> ParseReadings(message_format)
+    parse = ParseReadings(message_format, hash_raw=False)
+    parsed = pipeline | "Read" >> ReadFiles(files) | "Parse" >> parse
     placed = parsed.readings | "Place" >> AssignRegions()
     means = placed | "Means" >> RegionalMeans(windows)
     results = {

@@ -52,10 +52,17 @@ class BlockParser:
 
     Args:
         message_format: how the messages are written.
+        hash_raw: as for `ParseReadings`.
     """
 
-    def __init__(self, message_format: MessageFormat = MESSAGE_FORMATS["regional"]) -> None:
+    def __init__(
+        self,
+        message_format: MessageFormat = MESSAGE_FORMATS["regional"],
+        *,
+        hash_raw: bool = True,
+    ) -> None:
         self._format = message_format
+        self._hash_raw = hash_raw
         self._causes = Causes()
         self._templates: list[RecordTemplate] = []
         self._learn_in = 0
@@ -212,5 +219,12 @@ class BlockParser:
         if len(bad):
             offsets = None if offset is None else records.starts[bad] - PADDING + offset
             parsed.rejected.append(
-                rejections(texts.take(bad), cause[bad], self._causes, source, offsets)
+                rejections(
+                    texts.take(bad),
+                    cause[bad],
+                    self._causes,
+                    source,
+                    offsets,
+                    hashed=self._hash_raw,
+                )
             )

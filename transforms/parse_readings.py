@@ -59,23 +59,25 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
 
     Args:
         message_format: one of `schemas.message_formats.MESSAGE_FORMATS`.
+        hash_raw: False leaves `raw_sha256` NULL where `raw` is the whole record: for a sink, such
+            as the local store, that computes it when it is asked for.
 
     Raises:
         ValueError: there is no such message format.
     """
 
-    def __init__(self, message_format: str = "regional") -> None:
+    def __init__(self, message_format: str = "regional", *, hash_raw: bool = True) -> None:
         super().__init__()
         if message_format not in MESSAGE_FORMATS:
             known = ", ".join(MESSAGE_FORMATS)
             msg = f"unknown message format {message_format!r}; there are {known}"
             raise ValueError(msg)
-        self._message_format = message_format
+        self._message_format, self._hash_raw = message_format, hash_raw
 
     def expand(self, pcoll: beam.PCollection[Message]) -> ParsedReadings:
-        parsed = pcoll | "Parse" >> beam.ParDo(_Parse(self._message_format)).with_outputs(
-            REJECTED, main="readings"
-        )
+        parsed = pcoll | "Parse" >> beam.ParDo(
+            _Parse(self._message_format, hash_raw=self._hash_raw)
+        ).with_outputs(REJECTED, main="readings")
         for output in (parsed.readings, parsed[REJECTED]):
             output.element_type = pa.RecordBatch
         return ParsedReadings(parsed.readings, parsed[REJECTED])
@@ -84,12 +86,12 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
 class _Parse(beam.DoFn):
     """Messages of a bundle are gathered, so that the parser sees thousands at once."""
 
-    def __init__(self, message_format: str) -> None:
-        self._message_format = message_format
+    def __init__(self, message_format: str, *, hash_raw: bool) -> None:
+        self._message_format, self._hash_raw = message_format, hash_raw
 
     def setup(self) -> None:
         keep_freed_memory()
-        self._parser = BlockParser(MESSAGE_FORMATS[self._message_format])
+        self._parser = BlockParser(MESSAGE_FORMATS[self._message_format], hash_raw=self._hash_raw)
 
     def start_bundle(self) -> None:
         self._messages: dict[Any, _Messages] = {}

@@ -24,7 +24,13 @@ AT_ONCE = 2048
 
 
 def rejections(
-    records: Spans, cause: npt.NDArray[np.uint8], causes: Causes, source: str, offsets: Ints | None
+    records: Spans,
+    cause: npt.NDArray[np.uint8],
+    causes: Causes,
+    source: str,
+    offsets: Ints | None,
+    *,
+    hashed: bool = True,
 ) -> pa.RecordBatch:
     """The records as rows of `rejected_readings`.
 
@@ -34,11 +40,12 @@ def rejections(
         causes: what the numbers mean.
         source: the file, topic or address that they came from.
         offsets: where in the source each begins, in bytes; None where that means nothing.
+        hashed: False may leave `raw_sha256` NULL where `raw` is the whole record.
 
     Returns:
         A batch of schema `REJECTED`.
     """
-    raw, hashes = _raw_and_hashes(records)
+    raw, hashes = _raw_and_hashes(records, hashed=hashed)
     index = pa.array(cause.astype(np.int32) - 1)
     if offsets is None:
         places = pa.repeat(source, len(records))
@@ -75,7 +82,7 @@ def one_rejection(
     return pa.RecordBatch.from_arrays([*columns, pa.repeat(now, 1)], schema=REJECTED)
 
 
-def _raw_and_hashes(records: Spans) -> tuple[pa.Array, pa.Array]:
+def _raw_and_hashes(records: Spans, *, hashed: bool) -> tuple[pa.Array, pa.Array]:
     short = records.lengths <= MAX_RAW
     if short.all():
         raw = records.to_arrow()
@@ -84,7 +91,7 @@ def _raw_and_hashes(records: Spans) -> tuple[pa.Array, pa.Array]:
         except pa.ArrowInvalid:
             pass
         else:
-            return raw, _sha256(raw)
+            return raw, _sha256(raw) if hashed else pa.nulls(len(raw), pa.string())
     pieces = [
         records.buffer[start : start + length].tobytes()
         for start, length in zip(records.starts.tolist(), records.lengths.tolist(), strict=True)
