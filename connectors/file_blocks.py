@@ -96,7 +96,7 @@ def _lines(text: Text, piece: Piece, block: int, max_record: int) -> Iterator[Pa
         if cut > begin:
             yield _payload(buffer, begin, cut, path, at)
             at += cut - begin
-        if len(carry) > max_record:
+        if len(carry) > max_record and (limit is None or at < limit):
             oversized, carry = _rest_of_line(carry, text, block, path, at)
             yield oversized
             at += oversized.size + 1
@@ -155,6 +155,9 @@ def _documents(
         held = carry + chunk
         if at == 0 and held.startswith(BYTE_ORDER_MARK):
             held, at = held[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
+        if held.isspace():
+            at, carry = at + len(held), b""
+            continue
         for payload, inside in _elements(held, path, at, opened=opened):
             yield payload
             at, held, opened = at + payload.size, held[payload.size :], inside

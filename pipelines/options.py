@@ -13,7 +13,16 @@ from typing import Any, NoReturn
 from pipelines.startup import LOCAL_RUNNERS
 from schemas.message_formats import MESSAGE_FORMATS
 
-__all__ = ["OPTIONS", "SAMPLE", "Option", "UsageError", "parse_options"]
+__all__ = [
+    "OPTIONS",
+    "SAMPLE",
+    "Option",
+    "UsageError",
+    "check_beam_options",
+    "fail",
+    "parse_options",
+    "show",
+]
 
 SAMPLE = Path(__file__).parent / "data" / "sample.jsonl.gz"
 
@@ -115,6 +124,7 @@ def parse_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[st
     for option in OPTIONS:
         if option.many and getattr(values, option.name) is None:
             setattr(values, option.name, list(option.default))
+    values.output = _folder(values.output)
     words = [word for word in rest if not word.startswith("-")]
     if rest and rest[0] in words:
         msg = f"unexpected argument {rest[0]!r}; inputs are named by --input"
@@ -136,6 +146,7 @@ def check_beam_options(rest: Sequence[str]) -> None:
             options._add_argparse_args(parser)
     values, unknown = parser.parse_known_args(list(rest))
     named = [word.split("=")[0] for word in unknown if word.startswith("-")]
+    _check_runner(getattr(values, "runner", None), getattr(values, "direct_num_workers", None))
     if not unknown or (getattr(values, "runner", None) or "FnApiRunner") not in LOCAL_RUNNERS:
         return
     wrong = named[0] if named else unknown[0]
@@ -145,6 +156,34 @@ def check_beam_options(rest: Sequence[str]) -> None:
     hint = f"; did you mean {close[0]}?" if close else "; --help lists the options"
     msg = f"unknown option {wrong}{hint}"
     raise UsageError(msg)
+
+
+def _check_runner(runner: str | None, workers: int | None) -> None:
+    from apache_beam.runners.runner import create_runner  # noqa: PLC0415 - slow
+
+    if workers is not None and workers < 0:
+        msg = f"--direct_num_workers must be 0 (all cores) or more, not {workers}"
+        raise UsageError(msg)
+    if runner is None or runner in LOCAL_RUNNERS:
+        return
+    try:
+        create_runner(runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        msg = f"unknown runner {runner}: {str(error).splitlines()[0]}"
+        raise UsageError(msg) from error
+
+
+def _folder(output: str) -> str:
+    """The folder that an output names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    path = output.removeprefix("file://") if output.startswith("file:///") else output
+    if not path or "://" in path:
+        msg = f"the output {output!r} is not a folder; results are kept in folders only"
+        raise UsageError(msg)
+    return path
 
 
 def _subclasses(options: Any) -> Iterable[Any]:
@@ -161,3 +200,19 @@ def fail(message: str, code: int) -> int:
     """Prints one sentence of failure and returns the exit code."""
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def show(text: str) -> int:
+    """Prints a finished run's summary; returns the exit code."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever reads has seen enough. Python must not try again when it ends.
+        sys.stdout = None  # type: ignore[assignment]
+    except OSError as error:
+        sys.stdout = None  # type: ignore[assignment]
+        return fail(f"the results are stored, but cannot be shown: {error.strerror}", 1)
+    return 0

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.options import UsageError, check_beam_options, fail, parse_options
+from pipelines.options import UsageError, check_beam_options, fail, parse_options, show
 from pipelines.startup import import_beam, needs_cloud
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
     files = match_inputs(options.input)
     total = sum(file.size for file in files)
     if total == 0:
-        msg = f"nothing to read: {len(files)} files match {' '.join(options.input)}, all empty"
+        msg = f"nothing to read: all files that match {' '.join(options.input)} are empty"
         raise InputError(msg)
     for file in files:
         open_file(file).close()
@@ -171,9 +171,9 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
         summary = summarise(output, run.run_id, balance, rejected, damaged, seconds, size)
     except StoreError as error:
         return fail(f"the results are stored, but cannot be shown: {error}", FAILURE)
-    if not options.quiet:
-        print(as_json(summary) if options.format == "json" else as_text(summary))
-    return 0
+    if options.quiet:
+        return 0
+    return show(as_json(summary) if options.format == "json" else as_text(summary))
 
 
 def _sentence(error: Exception) -> str:

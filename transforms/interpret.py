@@ -177,7 +177,8 @@ def _leading_zero(field: Field) -> Bools:
     buffer, starts = field.spans.buffer, field.spans.starts
     negative = buffer[starts] == 0x2D
     digits = field.spans.lengths - negative
-    zero = (buffer[starts + negative] == 0x30) & (digits > 1)
+    # `-0` is the number 0, whose text has no sign.
+    zero = (buffer[starts + negative] == 0x30) & ((digits > 1) | negative)
     return np.asarray((field.kinds == NUMBER) & (zero | (digits == 0)))
 
 

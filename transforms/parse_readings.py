@@ -169,7 +169,8 @@ def _cut(messages: list[bytes]) -> Spans:
 def _too_large(record: Oversized) -> Parsed:
     rejected = one_rejection(
         reason="too_large",
-        detail=f"the record has {record.size:,} bytes, more than can be held",
+        detail=f"the record has {record.size:,} bytes, more than can be held; a large array can be "
+        "read from a .json file",
         raw=record.head,
         raw_size=record.size,
         raw_sha256=record.sha256,

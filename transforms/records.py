@@ -21,6 +21,8 @@ NEWLINE, RETURN, QUOTE, BACKSLASH, COMMA = 0x0A, 0x0D, 0x22, 0x5C, 0x2C
 OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT = 0x5B, 0x5D, 0x7B, 0x7D
 SPACE = 0x20
 BLANKS = np.array([0x20, 0x09, 0x0A, 0x0D], np.uint8)
+FEW_BLANKS = 16
+"""So many blanks are stripped one by one; where there are more, they are all looked up at once."""
 STRUCTURAL = np.zeros(256, np.int8)
 STRUCTURAL[[QUOTE, COMMA]] = 1
 STRUCTURAL[[OPEN_ARRAY, OPEN_OBJECT]] = 2
@@ -213,11 +215,17 @@ def _strip(buffer: Bytes, starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     """The spans without the blanks at either end."""
     starts, ends = starts.copy(), starts + lengths
     left = np.flatnonzero(lengths > 0)
-    while len(left):
+    right = left
+    for _ in range(FEW_BLANKS):
         left = left[np.isin(buffer[starts[left]], BLANKS) & (starts[left] < ends[left])]
         starts[left] += 1
-    right = np.flatnonzero(ends > starts)
-    while len(right):
         right = right[np.isin(buffer[ends[right] - 1], BLANKS) & (starts[right] < ends[right])]
         ends[right] -= 1
+        if not len(left) and not len(right):
+            return starts, np.maximum(ends - starts, 0)
+    text = np.flatnonzero(~np.isin(buffer, BLANKS))
+    before = np.concatenate([[-1], text])
+    after = np.concatenate([text, [len(buffer)]])
+    starts[left] = np.minimum(after[np.searchsorted(text, starts[left])], ends[left])
+    ends[right] = np.maximum(before[np.searchsorted(text, ends[right])] + 1, starts[right])
     return starts, np.maximum(ends - starts, 0)

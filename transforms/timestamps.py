@@ -22,7 +22,7 @@ MILLISECONDS_FROM = 1e11
 """An epoch of this size or more is in milliseconds: in seconds it would be the year 5138."""
 EARLIEST = -62_135_596_800 * SECOND  # 0001-01-01
 LATEST = 253_402_300_800 * SECOND  # 10000-01-01
-LONGEST = 40
+LONGEST = 60
 FEW = 0.9
 """Where this share is understood at once, a hasty reader leaves the others."""
 
@@ -230,5 +230,9 @@ def _epoch(spans: Spans) -> tuple[Ints, Bools]:
     good = numbers.is_number & (np.abs(numbers.values) < LATEST / 1000)
     milliseconds = np.abs(numbers.values) >= MILLISECONDS_FROM
     with np.errstate(invalid="ignore"):
-        from_milliseconds = np.where(good, np.round(numbers.values * 1000), 0).astype(np.int64)
+        # The whole and the fraction apart: together they are more than a double can hold.
+        whole = np.where(good, np.trunc(numbers.values), 0)
+        fraction = np.where(good, numbers.values - whole, 0)
+        from_milliseconds = whole.astype(np.int64) * 1000
+        from_milliseconds += np.rint(fraction * 1000).astype(np.int64)
     return np.where(milliseconds, from_milliseconds, numbers.micros), good

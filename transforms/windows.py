@@ -16,6 +16,7 @@ __all__ = ["HOURLY", "SLIDING", "SlidingWindow", "parse_window", "slice_seconds"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LENGTH = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 MAX_SECONDS = 366 * 86_400
+MAX_OVERLAP = 10_000
 
 
 @dataclass(frozen=True, order=True)
@@ -37,6 +38,12 @@ class SlidingWindow:
         Raises:
             ValueError: with one sentence that says what is wrong.
         """
+        if self.period > 0 and self.size // self.period > MAX_OVERLAP:
+            msg = (
+                f"a window of {self.size} s every {self.period} s puts each reading into "
+                f"{self.size // self.period:,} windows; at most {MAX_OVERLAP:,} can be"
+            )
+            raise ValueError(msg)
         if not 0 < self.period <= self.size <= MAX_SECONDS:
             msg = (
                 f"a window of {self.size} s every {self.period} s cannot be: the period must be "

@@ -98,7 +98,22 @@ def test_a_wrong_value_of_beams_option_is_a_usage_error():
 
 
 def test_another_runner_decides_about_its_own_options():
-    check_beam_options(["--runner=SomeRunner", "--some_option=5"])
+    check_beam_options(["--runner=FlinkRunner", "--some_option=5"])
+
+
+def test_a_runner_that_nobody_knows_is_refused():
+    with pytest.raises(UsageError, match="unknown runner SomeRunner"):
+        check_beam_options(["--runner=SomeRunner"])
+
+
+@pytest.mark.parametrize("output", ["", "gs://bucket/x", "bigquery://p.d"])
+def test_an_output_that_is_no_folder_is_refused(output):
+    with pytest.raises(UsageError, match="is not a folder"):
+        parse_options(["--output", output])
+
+
+def test_an_output_may_be_the_uri_of_a_folder():
+    assert parse_options(["--output", "file:///data/out"])[0].output == "/data/out"
 
 
 def test_a_failure_is_printed_as_one_sentence(capsys):

@@ -280,7 +280,9 @@ FAILURES = {
         ["--input", "{in}/a.jsonl", "{in}/none.json"], 1, "no file matches {in}/none.json",
     ),
     "only empty files": (
-        ["--input", "{in}/empty*"], 1, "nothing to read: 2 files match {in}/empty*, all empty",
+        ["--input", "{in}/empty*"],
+        1,
+        "nothing to read: all files that match {in}/empty* are empty",
     ),
     "only blank lines": (
         ["--input", "{in}/blank.jsonl"], 1,

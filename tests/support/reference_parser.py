@@ -10,6 +10,7 @@ import json
 import math
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 BLANKS = b" \t\r\n"
@@ -27,7 +28,7 @@ CLOCK = re.compile(
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 YEAR_1 = (datetime.datetime(1, 1, 1, tzinfo=datetime.UTC) - EPOCH) // datetime.timedelta(seconds=1)
 YEAR_10000 = 253_402_300_800
-LONGEST_TIME = 40
+LONGEST_TIME = 60
 
 
 class Reading(NamedTuple):
@@ -246,5 +247,5 @@ def epoch_micros(value: str | Number) -> int | None:
     if number is None or not abs(number) < YEAR_10000 * 1000:
         return None
     if abs(number) >= 1e11:
-        return round(number * 1000)
+        return round(Fraction(number) * 1000)
     return micros_of(number)

@@ -51,10 +51,15 @@ def test_what_is_no_window_is_refused_in_one_sentence(text):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["0m", "5m/0m", "5m/15m", "367d", "999999999d/1s"])
+@pytest.mark.parametrize("text", ["0m", "5m/0m", "5m/15m", "367d", "999999999d/999999999d"])
 def test_a_window_that_cannot_be_is_refused_in_one_sentence(text):
     with pytest.raises(ValueError, match=r"^a window of \d+ s every \d+ s cannot be: "):
         parse_window(text)
+
+
+def test_windows_that_overlap_too_often_are_refused():
+    with pytest.raises(ValueError, match="at most 10,000 can be"):
+        parse_window("366d/1s")
 
 
 def test_a_slice_fits_into_all_windows():
