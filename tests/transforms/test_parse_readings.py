@@ -100,7 +100,8 @@ def test_a_record_too_large_to_hold_is_rejected_as_such():
         del row["rejected_at"]
         assert row == {
             "reason": "too_large",
-            "detail": "the record has 100,000,000 bytes, more than can be held; a large array can be read from a .json file",
+            "detail": "the record has 100,000,000 bytes, more than can be held; a large array "
+            "can be read from a .json file",
             "raw": '{"id": "xxx',
             "raw_size": 10**8,
             "raw_sha256": "ab" * 32,
