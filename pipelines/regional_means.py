@@ -9,13 +9,14 @@ import argparse
 import contextlib
 import datetime
 import logging
+import os
 import re
 import sys
 import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.options import UsageError, check_beam_options, fail, parse_options, show
 from pipelines.startup import import_beam, needs_cloud
@@ -88,7 +89,8 @@ def _main(arguments: Sequence[str]) -> int:
         options, rest = parse_options(arguments)
         import_beam(cloud=needs_cloud(arguments))
         windows = _windows(options.window)
-        check_beam_options(rest)
+        if rest:
+            check_beam_options(rest)
     except UsageError as error:
         return fail(str(error), USAGE)
     from connectors.input_files import InputError  # noqa: PLC0415
@@ -187,5 +189,14 @@ def _sentence(error: Exception) -> str:
     return f"the job failed: {last}; the store is as it was (--verbose shows where)"
 
 
+def leave(code: int) -> NoReturn:
+    """Ends the process at once: all is written, and taking so much apart takes 0.2 s."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -20,6 +20,8 @@ MAX_GROUP_ROWS = 131_072
 MAX_GROUP_TEXT = 64 << 20
 """Bytes of text after which a row group ends: bounds the memory of a reader and of the writer."""
 
+# Text that may be as large as the input: zstd would take as long as parsing it.
+QUICKLY_COMPRESSED = frozenset({"raw"})
 UNREPEATED_COLUMNS = frozenset({"raw", "raw_sha256", "id"})
 """Columns for which a dictionary is built in vain."""
 
@@ -90,8 +92,12 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
             with pq.ParquetWriter(
                 file,
                 schema,
-                compression="zstd",
-                compression_level=1,
+                compression={
+                    name: "lz4" if name in QUICKLY_COMPRESSED else "zstd" for name in schema.names
+                },
+                compression_level={
+                    name: 1 for name in schema.names if name not in QUICKLY_COMPRESSED
+                },
                 use_dictionary=[name for name in schema.names if name not in UNREPEATED_COLUMNS],
                 store_schema=False,
             ) as writer:
