@@ -16,7 +16,7 @@ from transforms.spans import PADDING, padded
 
 __all__ = ["BLOCK", "MAX_RECORD", "read_blocks"]
 
-BLOCK = 8 << 20
+BLOCK = 4 << 20
 """Bytes of a block: so many records that what is done once a block costs nothing."""
 
 MAX_RECORD = 64 << 20

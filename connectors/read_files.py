@@ -23,7 +23,7 @@ DAMAGED = "damaged"
 class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]]):
     """Reads files of JSON lines (`.jsonl`), of one JSON document (`.json`), or either as `.gz`.
 
-    Elements out are `Payload`s of about 8 MB and, for records too large to hold, `Oversized`s:
+    Elements out are `Payload`s of about 4 MB and, for records too large to hold, `Oversized`s:
     what `ParseReadings` takes. Plain files of lines are split and read in parallel. The counter
     `source/bytes_read` counts bytes of text; a counter of the namespace `damaged` has as its name
     a sentence about a compressed file that breaks in the middle.
