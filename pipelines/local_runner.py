@@ -57,9 +57,9 @@ class LocalRunner:
             standard.runner = "FnApiRunner"
         given = {word.split("=")[0] for word in self.arguments}
         direct = self.options.view_as(DirectOptions)
-        workers = min(
-            direct.direct_num_workers if "--direct_num_workers" in given else cores(), self.pieces
-        )
+        # Beam's 0 means all cores, too.
+        asked = direct.direct_num_workers if "--direct_num_workers" in given else 0
+        workers = min(asked or cores(), self.pieces)
         self.forks = 0
         if local and "--direct_running_mode" not in given:
             direct.direct_num_workers = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,7 @@ __all__ = [
     "Option",
     "UsageError",
     "check_beam_options",
-    "fail",
     "parse_options",
-    "show",
 ]
 
 SAMPLE = Path(__file__).parent / "data" / "sample.jsonl.gz"
@@ -194,25 +191,3 @@ def _subclasses(options: Any) -> Iterable[Any]:
 
 def _shown(values: Iterable[str]) -> list[str]:
     return ["the packaged sample" if value == str(SAMPLE) else value for value in values]
-
-
-def fail(message: str, code: int) -> int:
-    """Prints one sentence of failure and returns the exit code."""
-    print(f"error: {message}", file=sys.stderr)
-    return code
-
-
-def show(text: str) -> int:
-    """Prints a finished run's summary; returns the exit code."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Whoever reads has seen enough. Python must not try again when it ends.
-        sys.stdout = None  # type: ignore[assignment]
-    except OSError as error:
-        sys.stdout = None  # type: ignore[assignment]
-        return fail(f"the results are stored, but cannot be shown: {error.strerror}", 1)
-    return 0

@@ -14,6 +14,7 @@ import sql as sql_files
 from connectors.bigquery_sql import QueryError, UnexplainedError, answer
 from connectors.local_store import LocalStore, StoreError
 from connectors.local_store.manifest import MANIFEST
+from pipelines.console import fail, write_out
 from pipelines.rendering import FORMATS, render
 from schemas.tables import TABLES
 
@@ -72,10 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(location.path if location.scheme else options.output)
     try:
         return _run(folder, query, options.format)
-    except BrokenPipeError:
-        # The reader has seen enough; the interpreter must not complain when it closes the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -102,15 +99,11 @@ def _run(folder: Path, query: str, form: str) -> int:
         except UnexplainedError:
             store.verify()
             raise
-        render(rows, form, sys.stdout)
-        sys.stdout.flush()
     except StoreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return fail(str(error))
     except QueryError as error:
-        print(f"error: {error.describe(query)}", file=sys.stderr)
-        return 1
-    return 0
+        return fail(error.describe(query))
+    return write_out(lambda: render(rows, form, sys.stdout), "the answer cannot be written")
 
 
 if __name__ == "__main__":

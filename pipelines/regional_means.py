@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import io
 import logging
 import os
 import re
@@ -18,7 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pipelines.options import UsageError, check_beam_options, fail, parse_options, show
+from pipelines.console import fail, write_out
+from pipelines.options import UsageError, check_beam_options, parse_options
 from pipelines.startup import import_beam, needs_cloud
 
 if TYPE_CHECKING:
@@ -167,15 +169,18 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
         reason = "; ".join(damaged) or "nothing but blank lines and empty arrays"
         msg = f"the input holds no readings: {reason}"
         raise InputError(msg)
+    if options.quiet:
+        return 0
     seconds = time.monotonic() - began
     rejected = names_in(result.metrics(), REASONS)
     try:
         summary = summarise(output, run.run_id, balance, rejected, damaged, seconds, size)
     except StoreError as error:
         return fail(f"the results are stored, but cannot be shown: {error}", FAILURE)
-    if options.quiet:
-        return 0
-    return show(as_json(summary) if options.format == "json" else as_text(summary))
+    text = as_json(summary) if options.format == "json" else as_text(summary)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return write_out(lambda: print(text), "the results are stored, but cannot be shown")
 
 
 def _sentence(error: Exception) -> str:

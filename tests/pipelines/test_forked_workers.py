@@ -120,3 +120,10 @@ def test_the_users_own_choice_of_mode_and_runner_is_kept():
 def test_there_are_not_more_workers_than_pieces_or_cores():
     assert LocalRunner([], size=10**9, pieces=1).forks == 0
     assert LocalRunner([], size=10**9, pieces=999).forks in {0, cores()}
+
+
+@linux
+def test_no_workers_means_all_cores(monkeypatch):
+    monkeypatch.setattr("pipelines.local_runner.can_fork", lambda: True)
+    monkeypatch.setattr("pipelines.local_runner.cores", lambda: 3)
+    assert LocalRunner(["--direct_num_workers=0"], size=10**9, pieces=9).forks == 3

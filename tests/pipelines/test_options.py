@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.options import OPTIONS, SAMPLE, UsageError, check_beam_options, fail, parse_options
+from pipelines.console import fail
+from pipelines.options import OPTIONS, SAMPLE, UsageError, check_beam_options, parse_options
 from pipelines.startup import needs_cloud
 from schemas.message_formats import MESSAGE_FORMATS
 
