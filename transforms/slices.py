@@ -13,11 +13,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.spans import Ints
 from transforms.statistics import Groups, Partials, Statistic
 
-__all__ = ["KEY", "SliceAccumulator", "group_sorted", "merge_partials", "partial_schema"]
+__all__ = [
+    "KEY",
+    "SliceAccumulator",
+    "group_sorted",
+    "merge_partials",
+    "partial_schema",
+    "retract_partials",
+]
 
 KEY = ("region_code", "region", "quantity")
 """The columns that tell one series of windows from another."""
@@ -42,30 +50,41 @@ class SliceAccumulator:
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> int:
-        """Adds the readings that lie in a region.
+        """Adds the readings that lie in a region, or takes them away.
 
         Args:
-            batch: of schema `PLACED_READINGS`.
+            batch: with at least the columns `KEY`, `event_time` and `value_micros` of schema
+                `PLACED_READINGS`. If there is a column `weight`, a reading of weight -1 is taken
+                away again, one of weight 1 is added.
 
         Returns:
-            How many readings were added.
+            How many readings were added, less those that were taken away.
         """
         regions = batch.column("region_code")
-        inside = np.asarray(regions.indices.fill_null(-1))
-        values = np.asarray(batch.column("value_micros"))
-        times = np.asarray(batch.column("event_time").view(pa.int64()))
-        quantities = np.asarray(batch.column("quantity").indices)
-        kept = inside >= 0
-        if not kept.all():
-            inside, values, times, quantities = (
-                column[kept] for column in (inside, values, times, quantities)
-            )
-        if len(values) == 0:
+        kept = regions.is_valid()
+        if "deleted" in batch.schema.names:
+            kept = pc.and_not(kept, batch.column("deleted"))
+        if not pc.all(kept, min_count=0).as_py():
+            batch = batch.filter(kept)
+        if batch.num_rows == 0:
             return 0
+        regions = batch.column("region_code")
+        inside = np.asarray(regions.indices)
+        values = np.asarray(batch.column("value_micros"))
+        slices = np.asarray(batch.column("event_time").view(pa.int64())) // self._slice
+        quantities = np.asarray(batch.column("quantity").indices).astype(np.int64)
         width = len(regions.dictionary)
-        keys = self._key_numbers(batch, width)[quantities.astype(np.int64) * width + inside]
-        self._append(group_sorted(keys, times // self._slice, values, self._statistics))
-        return len(values)
+        keys = self._key_numbers(batch, width)[quantities * width + inside]
+        gone = _taken_away(batch)
+        if gone is None:
+            self._append(group_sorted(keys, slices, values, self._statistics))
+            return len(values)
+        if not gone.all():
+            rows = ~gone
+            self._append(group_sorted(keys[rows], slices[rows], values[rows], self._statistics))
+        left = group_sorted(keys[gone], slices[gone], values[gone], self._statistics)
+        self._append(retract_partials(left, self._statistics))
+        return len(values) - 2 * int(gone.sum())
 
     def flush(self, shards: int) -> list[tuple[int, pa.RecordBatch]]:
         """Everything added so far, as Arrow batches; the accumulator is empty afterwards.
@@ -142,6 +161,14 @@ class SliceAccumulator:
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def _taken_away(batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:
+    """Which readings have a negative weight; None where none has."""
+    if "weight" not in batch.schema.names:
+        return None
+    gone: npt.NDArray[np.bool_] = np.asarray(batch.column("weight")) < 0
+    return gone if gone.any() else None
+
+
 def partial_schema(statistics: Sequence[Statistic]) -> pa.Schema:
     """Columns of a batch of partials: the key, the slice's number, the partial columns."""
     limbs = {name: count for statistic in statistics for name, count in statistic.columns.items()}
@@ -179,6 +206,16 @@ def merge_partials(
     for statistic in statistics:
         merged.update(statistic.merge(ordered, starts))
     return merged
+
+
+def retract_partials(
+    partials: Partials, statistics: Sequence[Statistic]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Partials that take away what the given ones add."""
+    negative = dict(partials)
+    for statistic in statistics:
+        negative.update(statistic.retract(partials))
+    return negative
 
 
 def _groups(keys: Ints, slices: Ints) -> tuple[Ints, Ints]:

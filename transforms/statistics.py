@@ -4,7 +4,7 @@ A statistic is one class with four methods over whole columns:
 
 * `add` reduces groups of values to partial statistics, one row a group;
 * `merge` reduces groups of partials to one row a group;
-* `retract` takes partials out of others again, row by row;
+* `retract` turns partials into those that take the same values away: merged, they cancel;
 * `extract` gives the result column.
 
 Statistics that keep the same partial column (the count, say) share it: it is computed once and
@@ -87,10 +87,10 @@ class Statistic:
             merged[name] = carried(column) if limbs > 1 else column
         return merged
 
-    def retract(self, partials: Partials, gone: Partials) -> dict[str, npt.NDArray[np.int64]]:
-        """Partials without those that are `gone`, row by row."""
+    def retract(self, partials: Partials) -> dict[str, npt.NDArray[np.int64]]:
+        """Partials that take the same values away, when they are merged with others."""
         return {
-            name: carried(partials[name] - gone[name]) if limbs > 1 else partials[name] - gone[name]
+            name: carried(-partials[name]) if limbs > 1 else -partials[name]
             for name, limbs in self.columns.items()
         }
 
@@ -153,45 +153,51 @@ class StandardDeviation(Statistic):
 class _Extreme(Statistic):
     """The smallest or the greatest value.
 
-    An extreme cannot be taken back out of a partial, so after a retraction it is not known: the
-    partial holds `UNKNOWN`, which `extract` shows as NULL, if what left was the extreme itself.
+    A partial holds two numbers: the best of all values that came, and the best of all that left.
+    The extreme is known while the first beats the second; else it is NULL until somebody computes
+    it from the readings, for a wrong answer is worse than none. Neither the order of the values
+    nor a value that leaves before it comes can make a stale one look known.
     """
 
-    unknown: ClassVar[int]
+    none: ClassVar[int]
 
     def add(self, groups: Groups) -> dict[str, npt.NDArray[np.int64]]:
-        return {self.name: self.combine.reduceat(groups.values, groups.starts)}
+        partial = np.full((len(groups.starts), 2), self.none)
+        partial[:, 0] = self.combine.reduceat(groups.values, groups.starts)
+        return {self.name: partial}
 
-    def retract(self, partials: Partials, gone: Partials) -> dict[str, npt.NDArray[np.int64]]:
-        kept, left = partials[self.name], gone[self.name]
-        lost = self.combine(kept, left) == left
-        return {self.name: np.where(lost, self.unknown, kept)}
+    def merge(self, partials: Partials, starts: Ints) -> dict[str, npt.NDArray[np.int64]]:
+        return {self.name: self.combine.reduceat(partials[self.name], starts, axis=0)}
+
+    def retract(self, partials: Partials) -> dict[str, npt.NDArray[np.int64]]:
+        return {self.name: partials[self.name][:, ::-1]}
 
     def extract(self, partials: Partials) -> pa.Array:
-        column = partials[self.name]
-        known = np.abs(column) < UNKNOWN
-        return pa.array(np.where(known, column, 0) / MICROS, mask=~known)
+        came, left = partials[self.name].T
+        known = (self.combine(came, left) == came) & (came != left)
+        return pa.array(np.where(known, came, 0) / MICROS, mask=~known)
 
 
-UNKNOWN = 2**62
+NONE = 2**62
+"""Beyond every value in millionths: nothing came, or nothing left."""
 
 
 class Minimum(_Extreme):
     """The smallest value."""
 
     name = "min"
-    columns: ClassVar = {"min": 1}
+    columns: ClassVar = {"min": 2}
     combine: ClassVar = np.minimum
-    unknown: ClassVar = -UNKNOWN
+    none: ClassVar = NONE
 
 
 class Maximum(_Extreme):
     """The greatest value."""
 
     name = "max"
-    columns: ClassVar = {"max": 1}
+    columns: ClassVar = {"max": 2}
     combine: ClassVar = np.maximum
-    unknown: ClassVar = UNKNOWN
+    none: ClassVar = -NONE
 
 
 STATISTICS: dict[str, Callable[[], Statistic]] = {

@@ -12,9 +12,20 @@ from schemas.reading import MEANS
 from transforms.slices import KEY, merge_partials
 from transforms.spans import Ints
 from transforms.statistics import STATISTICS, Partials, Statistic
+from transforms.wide import carried
 from transforms.windows import SlidingWindow, windows_over
 
-__all__ = ["means_schema", "window_rows"]
+__all__ = [
+    "PARTIAL",
+    "means_schema",
+    "partial_columns",
+    "partial_fields",
+    "read_partials",
+    "window_rows",
+]
+
+PARTIAL = "partial_"
+"""How the columns of partial statistics begin."""
 
 
 def window_rows(
@@ -23,6 +34,8 @@ def window_rows(
     slice_seconds: int,
     statistics: Sequence[Statistic],
     pane: str = "on_time",
+    *,
+    partials: bool = False,
 ) -> pa.RecordBatch:
     """The rows of all windows that hold a reading.
 
@@ -32,14 +45,16 @@ def window_rows(
         slice_seconds: the length of a slice.
         statistics: what to compute; each becomes a column.
         pane: the timing to write into the rows.
+        partials: add the partial statistics of each window, of schema `partial_fields`: what a
+            sink needs to add more readings to a window later.
 
     Returns:
-        A batch of schema `means_schema`, ordered by key, window and start.
+        A batch of schema `means_schema`, ordered by window, key and start.
     """
-    names, partials = _joined(batches)
-    merged = merge_partials(partials, statistics)
+    names, joined = _joined(batches)
+    merged = merge_partials(joined, statistics)
     pieces = [
-        _rows_of_window(merged, names, window, slice_seconds, statistics, pane)
+        _rows_of_window(merged, names, window, slice_seconds, statistics, pane, partials=partials)
         for window in sorted(set(windows))
     ]
     return pa.Table.from_batches(pieces).combine_chunks().to_batches()[0]
@@ -79,6 +94,8 @@ def _rows_of_window(
     slice_seconds: int,
     statistics: Sequence[Statistic],
     pane: str,
+    *,
+    partials: bool,
 ) -> pa.RecordBatch:
     size, period = window.size // slice_seconds, window.period // slice_seconds
     keys, starts, begin, end = windows_over(merged["key"], merged["slice"], size, period)
@@ -100,11 +117,13 @@ def _rows_of_window(
     columns["pane"] = pa.repeat(pane, count)
     for statistic in statistics:
         columns[statistic.name] = statistic.extract(totals)
-    schema = means_schema(statistics)
+    schema = means_schema(statistics, partials=partials)
+    if partials:
+        columns |= partial_columns(totals, statistics)
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def means_schema(statistics: Sequence[Statistic]) -> pa.Schema:
+def means_schema(statistics: Sequence[Statistic], *, partials: bool = False) -> pa.Schema:
     """Columns of the rows: those of `MEANS`, with the given statistics in place of its own."""
     key = [field for field in MEANS if field.name not in STATISTICS and field.name != "pane"]
     known = {field.name: field for field in MEANS}
@@ -112,7 +131,57 @@ def means_schema(statistics: Sequence[Statistic]) -> pa.Schema:
         known.get(statistic.name, pa.field(statistic.name, pa.float64()))
         for statistic in statistics
     ]
-    return pa.schema([*key, *results, known["pane"]])
+    more = partial_fields(statistics) if partials else []
+    return pa.schema([*key, *results, known["pane"], *more])
+
+
+def partial_fields(statistics: Sequence[Statistic]) -> list[pa.Field]:
+    """The columns `partial_…` of the partial statistics, in the order of their names.
+
+    A partial of several numbers is a list of fixed size.
+    """
+    limbs = {name: count for statistic in statistics for name, count in statistic.columns.items()}
+    return [
+        pa.field(
+            PARTIAL + name,
+            pa.int64() if count == 1 else pa.list_(pa.field("limb", pa.int64(), False), count),
+            nullable=False,
+        )
+        for name, count in sorted(limbs.items())
+    ]
+
+
+def partial_columns(
+    totals: Partials, statistics: Sequence[Statistic]
+) -> dict[str, pa.Array | pa.FixedSizeListArray]:
+    """The partial statistics as Arrow columns, by the names of `partial_fields`."""
+    columns = {}
+    for field in partial_fields(statistics):
+        column = totals[field.name.removeprefix(PARTIAL)]
+        flat = pa.array(np.ascontiguousarray(column).reshape(-1))
+        wide = pa.types.is_fixed_size_list(field.type)
+        columns[field.name] = (
+            pa.FixedSizeListArray.from_arrays(flat, type=field.type) if wide else flat
+        )
+    return columns
+
+
+def read_partials(
+    rows: pa.Table | pa.RecordBatch, statistics: Sequence[Statistic]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The partial statistics of rows of schema `means_schema(…, partials=True)`."""
+    partials = {}
+    for field in partial_fields(statistics):
+        column = rows.column(field.name)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        wide = pa.types.is_fixed_size_list(field.type)
+        partials[field.name.removeprefix(PARTIAL)] = (
+            np.asarray(column.flatten()).reshape(-1, field.type.list_size)
+            if wide
+            else np.asarray(column)
+        )
+    return partials
 
 
 class _RangeReducer:
@@ -134,10 +203,11 @@ class _RangeReducer:
         if statistic.combine is np.add:
             running = np.zeros((len(column) + 1, *column.shape[1:]), np.int64)
             np.cumsum(column, axis=0, out=running[1:])
-            return running[self._end] - running[self._begin]
+            total = running[self._end] - running[self._begin]
+            return carried(total) if total.ndim > 1 else total
         length = self._end - self._begin
         level = np.zeros(len(length), np.int64)
-        result = np.empty(len(length), np.int64)
+        result = np.empty((len(length), *column.shape[1:]), np.int64)
         table, power = column, 0
         while True:
             level = np.flatnonzero((length >> power) == 1)

@@ -78,15 +78,21 @@ def test_merging_in_groups_keeps_groups_apart(groups, cut):
         }
 
 
+def without(statistic, kept, gone):
+    """Partials of `kept` and `gone` together, less those of `gone`."""
+    partials = partials_of(statistic, [kept + gone])
+    negative = statistic.retract(partials_of(statistic, [gone]))
+    joined = {key: np.concatenate([partials[key], negative[key]]) for key in partials}
+    return statistic.merge(joined, np.array([0]))
+
+
 @settings(max_examples=150)
 @given(values_of_a_window, values_of_a_window)
 def test_retracting_gives_back_what_was_before(kept, gone):
     expected = statistics_of(kept)
     for name, make in STATISTICS.items():
         statistic = make()
-        left = statistic.retract(
-            partials_of(statistic, [kept + gone]), partials_of(statistic, [gone])
-        )
+        left = without(statistic, kept, gone)
         found = statistic.extract(left).to_pylist()
         if name in {"min", "max"}:
             extreme = min if name == "min" else max
@@ -104,19 +110,42 @@ def test_a_window_that_lost_all_its_readings_has_count_0_and_nulls():
     for name, make in STATISTICS.items():
         statistic = make()
         partials = partials_of(statistic, [[5, 7]])
-        left = statistic.retract(partials, partials)
+        negative = statistic.retract(partials)
+        joined = {key: np.concatenate([partials[key], negative[key]]) for key in partials}
+        left = statistic.merge(joined, np.array([0]))
         assert statistic.extract(left).to_pylist() == [0 if name == "count" else None]
 
 
 @pytest.mark.parametrize("name", ["min", "max"])
-def test_an_unknown_extreme_stays_unknown_whatever_is_merged_with_it(name):
+def test_a_lost_extreme_is_unknown_until_a_value_beats_it(name):
     statistic = STATISTICS[name]()
-    partials = partials_of(statistic, [[5, 7]])
-    unknown = statistic.retract(partials, partials)
-    more = partials_of(statistic, [[-LARGEST, LARGEST]])
-    joined = {key: np.concatenate([unknown[key], more[key]]) for key in unknown}
-    merged = statistic.merge(joined, np.array([0]))
-    assert statistic.extract(merged).to_pylist() == [None]
+    sign = 1 if name == "min" else -1
+    unknown = without(statistic, [sign * 9], [sign * 5])
+    assert statistic.extract(unknown).to_pylist() == [None]
+    for value, expected in [(5, None), (6, None), (4, 4)]:
+        more = partials_of(statistic, [[sign * value]])
+        joined = {key: np.concatenate([unknown[key], more[key]]) for key in unknown}
+        found = statistic.extract(statistic.merge(joined, np.array([0]))).to_pylist()
+        assert found == [None if expected is None else sign * expected / 1e6]
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=1, max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_an_extreme_is_right_or_null_in_any_order_of_coming_and_leaving(changes, random):
+    came = [value for value, _ in changes]
+    left = [value for value, leaves in changes if leaves]
+    remaining = [value for value, leaves in changes if not leaves]
+    for name, extreme in [("min", min), ("max", max)]:
+        statistic = STATISTICS[name]()
+        steps = [partials_of(statistic, [[value]]) for value in came]
+        steps += [statistic.retract(partials_of(statistic, [[value]])) for value in left]
+        random.shuffle(steps)
+        joined = {key: np.concatenate([step[key] for step in steps]) for key in steps[0]}
+        found = statistic.extract(statistic.merge(joined, np.array([0]))).to_pylist()
+        assert found in ([None], [extreme(remaining) / 1e6] if remaining else [None])
 
 
 def test_stddev_of_one_reading_is_null_and_of_equal_readings_zero():

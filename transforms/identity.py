@@ -1,0 +1,147 @@
+"""The identity of readings, as hashes of 128 bits, computed for a whole batch at once.
+
+Two messages are about the same reading if format, `id` and quantity are equal; without an `id`, if
+format, place, quantity and event time are. The hash is two multiplicative lanes over the id's
+words of 8 bytes, finished like MurmurHash3 (Appleby 2011); it is spread well, but no protection
+against somebody who makes up ids to collide. It is part of the store's format: a change to it
+needs a new version of the index.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.spans import PADDING, Ints, Spans, Words, gather_words
+
+__all__ = ["identities"]
+
+LONG = 256
+"""Bytes from which a text is hashed by BLAKE2b instead, one at a time: such ids are rare."""
+
+FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+FINISH = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
+MASKS = np.array([(1 << (8 * length)) - 1 for length in range(9)], np.uint64)
+
+
+def identities(batch: pa.RecordBatch) -> tuple[Words, Words]:
+    """The hash of each reading's identity.
+
+    Args:
+        batch: with at least the columns `format`, `id`, `quantity`, `event_time`, `longitude` and
+            `latitude` of schema `READINGS`.
+
+    Returns:
+        The upper and the lower 64 bits, one number a row.
+    """
+    high, low = _seeds(batch)
+    ids = batch.column("id")
+    _add_texts(high, low, ids)
+    if ids.null_count:
+        rows = np.flatnonzero(np.asarray(ids.is_null()))
+        for name in ("longitude", "latitude", "event_time"):
+            column = batch.column(name).take(pa.array(rows))
+            if pa.types.is_timestamp(column.type):
+                words = np.asarray(column.view(pa.int64()).fill_null(0)).view(np.uint64)
+            else:
+                # Adding 0.0 makes one zero of the two.
+                words = (np.asarray(column.fill_null(np.nan)) + 0.0).view(np.uint64)
+            high[rows], low[rows] = _stirred(high[rows], low[rows], words)
+    return _finished(high, low)
+
+
+def _seeds(batch: pa.RecordBatch) -> tuple[Words, Words]:
+    """The state to begin with: it depends on format and quantity."""
+    formats, quantities = batch.column("format"), batch.column("quantity")
+    table = np.array(
+        [
+            _seed(message_format, quantity)
+            for message_format in formats.dictionary.to_pylist()
+            for quantity in quantities.dictionary.to_pylist()
+        ],
+        np.uint64,
+    ).reshape(-1, 2)
+    rows = np.asarray(formats.indices).astype(np.int64) * len(quantities.dictionary)
+    seeds = table[rows + np.asarray(quantities.indices)]
+    return np.ascontiguousarray(seeds[:, 0]), np.ascontiguousarray(seeds[:, 1])
+
+
+@functools.lru_cache(maxsize=10_000)
+def _seed(message_format: str, quantity: str) -> tuple[int, int]:
+    return _halves(f"{message_format}\0{quantity}".encode())
+
+
+def _halves(text: bytes) -> tuple[int, int]:
+    digest = hashlib.blake2b(text, digest_size=16).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+
+
+def _add_texts(high: Words, low: Words, texts: pa.Array) -> None:
+    """Stirs each row's text into its state, 8 bytes at a time, and then its length."""
+    spans = Spans.from_arrow(texts)
+    lengths = spans.lengths
+    long = lengths >= LONG
+    short_lengths = np.where(long, 0, lengths) if long.any() else lengths
+    most = int(short_lengths.max(initial=0))
+    for offset in range(0, most, 16):
+        rows = np.flatnonzero(short_lengths > offset) if offset else slice(None)
+        words = gather_words(spans.buffer, spans.starts[rows] + offset)
+        left = short_lengths[rows] - offset
+        for part, word in enumerate(words):
+            used = np.clip(left - 8 * part, 0, 8)
+            if not used.any():
+                break
+            # A word of no bytes leaves its row's state as it is.
+            stirred = _stirred(high[rows], low[rows], word & MASKS[used])
+            empty = used == 0
+            if empty.any():
+                stirred = (
+                    np.where(empty, high[rows], stirred[0]),
+                    np.where(empty, low[rows], stirred[1]),
+                )
+            high[rows], low[rows] = stirred
+    for row in np.flatnonzero(long).tolist():
+        begin = int(spans.starts[row])
+        halves = _halves(spans.buffer[begin : begin + int(lengths[row])].tobytes())
+        for half in halves:
+            word = np.array([half], np.uint64)
+            high[row : row + 1], low[row : row + 1] = _stirred(
+                high[row : row + 1], low[row : row + 1], word
+            )
+    # NULL is none of the texts, not even the empty one.
+    known = np.where(np.asarray(texts.is_null()), -1, lengths) if texts.null_count else lengths
+    high ^= _unsigned(known) * SECOND
+    low += _unsigned(known) * FIRST
+
+
+def _stirred(high: Words, low: Words, words: Words) -> tuple[Words, Words]:
+    high = (high ^ words) * FIRST
+    high ^= high >> np.uint64(29)
+    low = (low + ((words << np.uint64(31)) | (words >> np.uint64(33)))) * SECOND
+    low ^= low >> np.uint64(32)
+    return high, low
+
+
+def _finished(high: Words, low: Words) -> tuple[Words, Words]:
+    high = high + low
+    low = low + high
+    high, low = _spread(high), _spread(low)
+    high += low
+    low += high
+    return high, low
+
+
+def _spread(state: Words) -> Words:
+    for factor in FINISH:
+        state = (state ^ (state >> np.uint64(33))) * factor
+    return state ^ (state >> np.uint64(33))
+
+
+def _unsigned(numbers: Ints) -> Words:
+    return numbers.astype(np.int64).view(np.uint64)
+
+
+assert PADDING >= 16  # noqa: S101 - texts are read 16 bytes at a time, past their end

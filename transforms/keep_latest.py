@@ -1,0 +1,133 @@
+"""KeepLatestVersion: of each reading the newest version counts, however often it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
+from apache_beam.utils.timestamp import MAX_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.balance import count
+from transforms.versions import entries_of, joined, newest
+
+__all__ = ["DUPLICATES", "KeepLatestVersion", "LatestReadings"]
+
+DUPLICATES = ("latest", "keep")
+SHARDS = 16
+FLUSH_FROM = 1 << 20
+"""Entries that a bundle holds before it passes them on: bounds its memory."""
+
+
+@dataclass(frozen=True)
+class LatestReadings:
+    """The outputs of `KeepLatestVersion`.
+
+    Attributes:
+        readings: batches that `RegionalMeans` takes. In a stream they have a column `weight`: -1
+            takes a reading away that an earlier batch held.
+        entries: batches of schema `schemas.entries.ENTRIES` with the newest versions, for a store
+            that settles what several runs share; None where duplicates are kept.
+    """
+
+    readings: beam.PCollection[pa.RecordBatch]
+    entries: beam.PCollection[pa.RecordBatch] | None
+
+    def __or__(self, transform: beam.PTransform) -> Any:
+        """The readings go on; `latest | RegionalMeans()` is `latest.readings | …`."""
+        return self.readings | transform
+
+
+class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], LatestReadings]):
+    """Keeps the newest version of each reading.
+
+    Elements in are batches of schema `PLACED_READINGS`. Readings are told apart by message format,
+    `id` and quantity; without an `id` by format, place, quantity and event time. The greater
+    `version_kind` wins, then the greater `version`, then a deletion, then the greatest event time,
+    longitude, latitude and value: the order in which they come never decides. The counters
+    `duplicate` and `superseded` of the namespace `balance` count what is left out.
+
+    Args:
+        duplicates: `latest`, or `keep` to let every reading through.
+        shards: how many shares the readings are dealt into by the hash of their identity. One
+            share must fit into a worker's memory, at some 100 bytes a reading.
+
+    Raises:
+        ValueError: another word for `duplicates`, or no shards.
+    """
+
+    def __init__(self, duplicates: str = "latest", shards: int = SHARDS) -> None:
+        super().__init__()
+        if duplicates not in DUPLICATES:
+            msg = f"duplicates can be {' or '.join(DUPLICATES)}, not {duplicates!r}"
+            raise ValueError(msg)
+        if not 1 <= shards <= 1 << 16:
+            msg = f"there can be 1 to {1 << 16} shards, not {shards}"
+            raise ValueError(msg)
+        self._duplicates, self._shards = duplicates, shards
+
+    def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> LatestReadings:
+        if self._duplicates == "keep":
+            return LatestReadings(pcoll, None)
+        entries = (
+            pcoll
+            | "AllTime" >> beam.WindowInto(GlobalWindows())
+            | "ByIdentity"
+            >> beam.ParDo(_ByIdentity(self._shards)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Versions" >> beam.GroupByKey()
+            | "Newest" >> beam.ParDo(_Newest()).with_output_types(pa.RecordBatch)
+        )
+        return LatestReadings(entries, entries)
+
+
+class _ByIdentity(beam.DoFn):
+    """Deals out the entries of a whole bundle: few, large pieces are shuffled."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def start_bundle(self) -> None:
+        self._batches: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def process(self, element: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        self._batches.append(entries_of(element))
+        self._rows += element.num_rows
+        if self._rows >= FLUSH_FROM:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for piece in self._flush():
+            yield WindowedValue(piece, MAX_TIMESTAMP, (GlobalWindow(),))
+
+    def _flush(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        batches, self._batches, self._rows = self._batches, [], 0
+        if batches:
+            yield from deal_out(joined(batches), self._shards)
+
+
+def deal_out(entries: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Shares of the entries by the upper bits of the hash: share 0 has the smallest hashes."""
+    high = np.asarray(entries.column("identity_high"))
+    shares = (((high >> np.uint64(32)) * np.uint64(shards)) >> np.uint64(32)).astype(np.uint16)
+    order = np.argsort(shares, kind="stable")
+    ends = np.cumsum(np.bincount(shares, minlength=shards))
+    ordered = entries.take(pa.array(order))
+    for share, end in enumerate(ends.tolist()):
+        begin = int(ends[share - 1]) if share else 0
+        if end > begin:
+            yield share, ordered.slice(begin, end - begin)
+
+
+class _Newest(beam.DoFn):
+    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        _, batches = element
+        found = newest(joined(list(batches)))
+        count("duplicate", found.duplicates)
+        count("superseded", found.superseded)
+        yield found.entries

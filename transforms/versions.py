@@ -1,0 +1,156 @@
+"""Which version of a reading counts: entries of whole batches, ordered and reduced at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.entries import ENTRIES, NO_PLACE
+from transforms.identity import identities
+from transforms.spans import Bools, Ints, Words
+
+__all__ = ["Newest", "entries_of", "joined", "newest", "same_rows", "version_order"]
+
+MISSING = {
+    "event_time": pa.scalar(0, ENTRIES.field("event_time").type),
+    "longitude": pa.scalar(NO_PLACE),
+    "latitude": pa.scalar(NO_PLACE),
+    "value_micros": pa.scalar(0, pa.int64()),
+}
+"""What stands in an entry for NULL."""
+
+
+def entries_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The entries of placed readings.
+
+    Args:
+        batch: of schema `PLACED_READINGS`.
+
+    Returns:
+        A batch of schema `ENTRIES`, row by row.
+    """
+    high, low = identities(batch)
+    columns = {
+        "identity_high": pa.array(high),
+        "identity_low": pa.array(low),
+        **{name: batch.column(name) for name in ENTRIES.names[2:]},
+    }
+    for name, value in MISSING.items():
+        if columns[name].null_count:
+            columns[name] = columns[name].fill_null(value)
+    return pa.RecordBatch.from_arrays([columns[name] for name in ENTRIES.names], schema=ENTRIES)
+
+
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """All the batches, of one schema, as one; their dictionaries become one."""
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches)
+    columns = [
+        pa.concat_arrays(column.unify_dictionaries().chunks)
+        if pa.types.is_dictionary(column.type)
+        else column.combine_chunks()
+        for column in table.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batches[0].schema)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """Entries reduced to the newest of each reading.
+
+    Attributes:
+        entries: one row a reading, in the order of the identities.
+        duplicates: rows left out that equal one that is kept or superseded.
+        superseded: rows left out that have an older version.
+    """
+
+    entries: pa.RecordBatch
+    duplicates: int
+    superseded: int
+
+
+def newest(entries: pa.RecordBatch) -> Newest:
+    """The newest version of each reading.
+
+    The result depends on the set of rows alone, not on their order: the greater version kind wins,
+    then the greater version, then a deletion, then the greatest content.
+
+    Args:
+        entries: of schema `ENTRIES`.
+    """
+    order, last, repeated = version_order(entries)
+    duplicates = int(repeated.sum())
+    superseded = len(last) - int(last.sum()) - duplicates
+    kept = entries.take(pa.array(order[last] if duplicates or superseded else order))
+    return Newest(kept, duplicates, superseded)
+
+
+def version_order(entries: pa.RecordBatch) -> tuple[Ints, Bools, Bools]:
+    """An order of the rows by identity, then version.
+
+    Args:
+        entries: of schema `ENTRIES`.
+
+    Returns:
+        The order; by place in it, whether the row is the newest of its reading; and whether it is
+        a repeat of the row at the next place.
+    """
+    high = np.asarray(entries.column("identity_high"))
+    order = np.argsort(high)
+    sorted_high = high[order]
+    equal = sorted_high[1:] == sorted_high[:-1]
+    last = np.ones(len(order), bool)
+    repeated = np.zeros(len(order), bool)
+    if not equal.any():
+        return order, last, repeated
+    shared = np.zeros(len(order), bool)
+    shared[1:] = equal
+    shared[:-1] |= equal
+    places = np.flatnonzero(shared)
+    # Only the rows that share a hash are compared any further.
+    rows = entries.take(pa.array(order[places]))
+    columns = _comparable(rows)
+    within = np.lexsort(columns[::-1])
+    order[places] = order[places[within]]
+    columns = [column[within] for column in columns]
+    follows = np.ones(max(len(within) - 1, 0), bool)
+    for column in columns[:2]:
+        follows &= column[1:] == column[:-1]
+    last[places[:-1]] = ~follows
+    for column in columns[2:]:
+        follows = follows & (column[1:] == column[:-1])
+    repeated[places[:-1]] = follows
+    return order, last, repeated
+
+
+def same_rows(left: pa.RecordBatch, right: pa.RecordBatch) -> Bools:
+    """Row by row, whether version and content are equal."""
+    same = np.ones(left.num_rows, bool)
+    for one, other in zip(_comparable(left), _comparable(right), strict=True):
+        same &= one == other
+    return same
+
+
+def _comparable(entries: pa.RecordBatch) -> list[Words | Ints]:
+    """The columns that order entries, the most important first.
+
+    Between equal versions a deletion wins, then the greatest content: any rule would do that does
+    not depend on the order in which they came.
+    """
+    return [
+        np.asarray(entries.column("identity_high")),
+        np.asarray(entries.column("identity_low")),
+        np.asarray(entries.column("version_kind")),
+        np.asarray(entries.column("version")),
+        entries.column("deleted").to_numpy(zero_copy_only=False),
+        np.asarray(entries.column("event_time").view(pa.int64())),
+        np.asarray(entries.column("longitude")),
+        np.asarray(entries.column("latitude")),
+        np.asarray(entries.column("value_micros")),
+        # One message may say that its country is France where an equal one does not.
+        entries.column("region_code").is_valid().to_numpy(zero_copy_only=False),
+    ]
