@@ -15,6 +15,8 @@ class MessageFormat:
         name: the format's name on the command line.
         id, time, longitude, latitude, value: the keys that a message must have.
         country: the key that may say in which country the place is.
+        version, updated: the keys that may hold the reading's version: a number, a time.
+        deleted: the key that may say that the reading is taken back.
         quantity: what `value` measures.
         unit: its unit.
     """
@@ -26,6 +28,9 @@ class MessageFormat:
     longitude: str
     value: str
     country: str
+    version: str
+    updated: str
+    deleted: str
     quantity: str
     unit: str
 
@@ -37,7 +42,7 @@ class MessageFormat:
     @property
     def keys(self) -> tuple[str, ...]:
         """All keys that are read."""
-        return (*self.required, self.country)
+        return (*self.required, self.country, self.version, self.updated, self.deleted)
 
 
 MESSAGE_FORMATS = {
@@ -49,6 +54,9 @@ MESSAGE_FORMATS = {
         longitude="lon",
         value="temperature",
         country="country",
+        version="version",
+        updated="updated_at",
+        deleted="deleted",
         quantity="temperature",
         unit="°C",
     )

@@ -1,16 +1,32 @@
 """A batch of readings: the element that flows through every transform.
 
 A batch is an Arrow record batch. Rows are readings: one value of one quantity at one place and
-event time.
+event time; or deletions, which take the reading of that identity back.
 """
 
 from __future__ import annotations
+
+import enum
 
 import pyarrow as pa
 
 from schemas.tables import arrow_schema
 
-__all__ = ["MEANS", "PLACED_READINGS", "READINGS", "REJECTED"]
+__all__ = ["MEANS", "PLACED_READINGS", "READINGS", "REJECTED", "VersionKind"]
+
+
+class VersionKind(enum.IntEnum):
+    """What a reading's version is; of two versions of different kinds, the greater kind wins."""
+
+    NONE = 0
+    """There is none (a file whose messages say nothing): the version is 0."""
+    ARRIVAL = 1
+    """When the queue or the response brought it, in microseconds since the epoch."""
+    UPDATED_AT = 2
+    """When the message says that it was last changed, in microseconds since the epoch."""
+    VERSION = 3
+    """The message's own number."""
+
 
 READINGS = pa.schema(
     [
@@ -24,16 +40,25 @@ READINGS = pa.schema(
         pa.field(
             "event_time",
             pa.timestamp("us", tz="UTC"),
-            nullable=False,
-            metadata={"description": "When it was measured."},
+            metadata={"description": "When it was measured; NULL where deleted."},
         ),
-        pa.field("longitude", pa.float64(), metadata={"description": "WGS 84 degrees."}),
-        pa.field("latitude", pa.float64(), metadata={"description": "WGS 84 degrees."}),
+        pa.field(
+            "longitude",
+            pa.float64(),
+            metadata={"description": "WGS 84 degrees; NULL without a place, and where deleted."},
+        ),
+        pa.field(
+            "latitude",
+            pa.float64(),
+            metadata={"description": "WGS 84 degrees; NULL without a place, and where deleted."},
+        ),
         pa.field(
             "value_micros",
             pa.int64(),
-            nullable=False,
-            metadata={"description": "The value in whole millionths of the quantity's unit."},
+            metadata={
+                "description": "The value in whole millionths of the quantity's unit; NULL where "
+                "deleted."
+            },
         ),
         pa.field(
             "in_france",
@@ -46,6 +71,35 @@ READINGS = pa.schema(
             pa.dictionary(pa.int8(), pa.string()),
             nullable=False,
             metadata={"description": "The file and offset of the block that held it."},
+        ),
+        pa.field(
+            "version",
+            pa.int64(),
+            nullable=False,
+            metadata={"description": "Of several of one kind, the greatest counts; 0 for none."},
+        ),
+        pa.field(
+            "version_kind",
+            pa.int8(),
+            nullable=False,
+            metadata={"description": "What the version is: a number of `VersionKind`."},
+        ),
+        pa.field(
+            "deleted",
+            pa.bool_(),
+            nullable=False,
+            metadata={"description": "The row takes a reading back."},
+        ),
+        pa.field(
+            "arrived_at",
+            pa.timestamp("us", tz="UTC"),
+            metadata={"description": "When the queue or the response brought it; NULL for files."},
+        ),
+        pa.field(
+            "format",
+            pa.dictionary(pa.int8(), pa.string()),
+            nullable=False,
+            metadata={"description": "The message format that it came in."},
         ),
     ]
 )

@@ -27,7 +27,7 @@ def assign_regions(batch: pa.RecordBatch, index: RegionIndex) -> pa.RecordBatch:
 
     Returns:
         A batch of schema `PLACED_READINGS`; `region_code` and `region` are NULL where the place
-        lies in no region, or where there is no place.
+        lies in no region, where there is no place, and in deletions.
 
     Raises:
         ValueError: the index has more regions than a batch can name.
@@ -56,7 +56,7 @@ class AssignRegions(
     Elements in are batches of schema `READINGS`, elements out the same with `region_code` and
     `region` (schema `PLACED_READINGS`). Readings in no region stay in their batch with NULLs: the
     means leave them out, and they can be filtered. The counters `outside` and `no_place` of the
-    namespace `balance` count them.
+    namespace `balance` count them, but not deletions, which have no place either.
 
     Args:
         regions: makes the index, once a worker; the 18 regions of France by default. It must be
@@ -85,15 +85,20 @@ class _Assign(beam.DoFn):
 
     def process(self, element: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         placed = assign_regions(element, self._index)
-        no_place = _without_place(element)
-        count("no_place", no_place)
+        no_place, deleted = _without_place(element), _deletions(element)
+        count("no_place", no_place - deleted)
         count("outside", placed.column("region_code").null_count - no_place)
         yield placed
 
 
 def _without_place(batch: pa.RecordBatch) -> int:
-    """How many readings lack a longitude or a latitude."""
+    """How many rows lack a longitude or a latitude."""
     longitude, latitude = batch.column("longitude"), batch.column("latitude")
     if not longitude.null_count and not latitude.null_count:
         return 0
     return int(pc.sum(pc.or_(longitude.is_null(), latitude.is_null())).as_py())
+
+
+def _deletions(batch: pa.RecordBatch) -> int:
+    """How many rows are deletions: none of them has a place."""
+    return int(batch.column("deleted").true_count)

@@ -10,17 +10,27 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.reading import READINGS
+from schemas.reading import READINGS, VersionKind
 from transforms.interpret import MAX_LATITUDE, MAX_LONGITUDE, MAX_VALUE
 from transforms.numbers import MICROS, float_to_micros
 
 __all__ = ["BatchCoder", "BatchReadings", "ToRows", "batch_rows", "rows_of", "stamped"]
 
 Row = Mapping[str, Any]
+MOMENT = READINGS.field("event_time").type
+INT64 = range(-(2**63), 2**63)
+NO_READING: Row = {
+    "event_time": datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+    "longitude": None,
+    "latitude": None,
+    "value": 0.0,
+}
+"""What stands in place of a deletion while its batch is made."""
 
 
 class BatchCoder(beam.coders.Coder):
@@ -53,7 +63,11 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
     Args:
         rows: mappings with `event_time` (an aware `datetime`, or a naive one in UTC),
             `longitude` and `latitude` (degrees, or None), `value` (in the quantity's unit) and,
-            if there are any, `id`, `quantity` (default temperature), `in_france` and `source`.
+            if there are any, `id`, `quantity` (default temperature), `in_france`, `source`,
+            `format` (default rows), `arrived_at` (a `datetime`), and a version: `version` (an
+            integer) or else `updated_at` (a `datetime`); where `version_kind` is given, it says
+            what `version` is. With `deleted` True only `id`, `quantity`, `format` and version
+            are looked at.
 
     Returns:
         A batch of schema `READINGS`.
@@ -63,11 +77,16 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
     """
     listed = list(rows)
     try:
-        values = np.array([float(row["value"]) for row in listed], np.float64)
-        times = [_micros(row["event_time"]) for row in listed]
-        longitudes = [_degrees(row["longitude"], MAX_LONGITUDE) for row in listed]
-        latitudes = [_degrees(row["latitude"], MAX_LATITUDE) for row in listed]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        deleted = [_is_deletion(row) for row in listed]
+        versions = [_version(row) for row in listed]
+        arrivals = [_micros_or_none(row.get("arrived_at")) for row in listed]
+        # What a deletion lacks is filled in, and NULL in the end.
+        filled = [NO_READING if gone else row for row, gone in zip(listed, deleted, strict=True)]
+        values = np.array([float(row["value"]) for row in filled], np.float64)
+        times = np.array([_micros(row["event_time"]) for row in filled], np.int64)
+        longitudes = [_degrees(row["longitude"], MAX_LONGITUDE) for row in filled]
+        latitudes = [_degrees(row["latitude"], MAX_LATITUDE) for row in filled]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"a row is not a reading: {error!r}; it needs event_time, longitude, latitude, value"
         raise ValueError(msg) from error
     if not np.isfinite(values).all():
@@ -76,16 +95,22 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
     if (np.abs(values) > MAX_VALUE).any():
         msg = f"a row is not a reading: its value is beyond ±{MAX_VALUE:.0e}"
         raise ValueError(msg)
+    gone = np.array(deleted, bool)
     return pa.RecordBatch.from_arrays(
         [
             pa.array([_text(row.get("id")) for row in listed], pa.string()),
             _dictionary([str(row.get("quantity", "temperature")) for row in listed]),
-            pa.array(times, pa.int64()).view(READINGS.field("event_time").type),
+            pa.array(times, mask=gone).view(MOMENT),
             pa.array(longitudes, pa.float64()),
             pa.array(latitudes, pa.float64()),
-            pa.array(float_to_micros(values)),
-            pa.array([bool(row.get("in_france", False)) for row in listed]),
+            pa.array(float_to_micros(values), mask=gone),
+            pa.array([bool(row.get("in_france", False)) for row in filled], pa.bool_()),
             _dictionary([str(row.get("source", "rows")) for row in listed]),
+            pa.array([version for version, _ in versions], pa.int64()),
+            pa.array([kind for _, kind in versions], pa.int8()),
+            pa.array(deleted, pa.bool_()),
+            pa.array(arrivals, pa.int64()).view(MOMENT),
+            _dictionary([str(row.get("format", "rows")) for row in listed]),
         ],
         schema=READINGS,
     )
@@ -98,18 +123,26 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
         batch: of any schema.
 
     Yields:
-        One dictionary a row. Timestamps are aware `datetime`s in UTC.
+        One dictionary a row. Timestamps are aware `datetime`s in UTC; NULL is None. Rows of a
+        batch of readings can be given back to `batch_rows`.
     """
     for row in batch.to_pylist():
         if "value_micros" in row:
-            row["value"] = row.pop("value_micros") / MICROS
+            micros = row.pop("value_micros")
+            row["value"] = None if micros is None else micros / MICROS
         yield row
 
 
 def stamped(batch: pa.RecordBatch) -> TimestampedValue:
-    """The batch with its oldest event time as its timestamp: no reading in it is then late."""
-    times = np.asarray(batch.column("event_time").view(pa.int64()))
-    return TimestampedValue(batch, Timestamp(micros=int(times.min())))
+    """The batch with its oldest event time as its timestamp: no reading in it is then late.
+
+    A deletion has no event time. A batch of deletions only gets its oldest arrival, or without one
+    the epoch.
+    """
+    oldest = pc.min(batch.column("event_time").view(pa.int64())).as_py()
+    if oldest is None:
+        oldest = pc.min(batch.column("arrived_at").view(pa.int64())).as_py() or 0
+    return TimestampedValue(batch, Timestamp(micros=oldest))
 
 
 class BatchReadings(beam.PTransform[beam.PCollection[Row], beam.PCollection[pa.RecordBatch]]):
@@ -161,6 +194,40 @@ class _Gather(beam.DoFn):
             value = stamped(batch_rows(rows))
             yield WindowedValue(value.value, value.timestamp, (window or GlobalWindow(),))
         self._rows = {}
+
+
+def _is_deletion(row: Row) -> bool:
+    deleted = row.get("deleted", False)
+    if deleted not in {True, False, None}:
+        msg = f"deleted is {deleted!r}, neither True nor False"
+        raise ValueError(msg)
+    if deleted and row.get("id") is None:
+        msg = "a deletion has no id"
+        raise ValueError(msg)
+    return bool(deleted)
+
+
+def _version(row: Row) -> tuple[int, VersionKind]:
+    """A row's version, and what it is."""
+    version = row.get("version")
+    if "version_kind" in row:
+        kind = VersionKind(row["version_kind"])
+    elif version is not None:
+        kind = VersionKind.VERSION
+    elif row.get("updated_at") is not None:
+        version, kind = _micros(row["updated_at"]), VersionKind.UPDATED_AT
+    elif row.get("arrived_at") is not None:
+        version, kind = _micros(row["arrived_at"]), VersionKind.ARRIVAL
+    else:
+        version, kind = 0, VersionKind.NONE
+    if not isinstance(version, int) or isinstance(version, bool) or version not in INT64:
+        msg = f"the version {version!r} is not an integer of 64 bits"
+        raise ValueError(msg)
+    return version, kind
+
+
+def _micros_or_none(moment: datetime.datetime | None) -> int | None:
+    return None if moment is None else _micros(moment)
 
 
 def _micros(moment: datetime.datetime) -> int:

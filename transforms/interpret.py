@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.message_formats import MessageFormat
-from schemas.reading import READINGS
+from schemas.reading import READINGS, VersionKind
 from schemas.reasons import Causes
 from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
+from transforms.message_versions import read_deletions, read_versions
 from transforms.numbers import parse_numbers
 from transforms.spans import Bools, Floats, Ints, Spans, gather_words
 from transforms.timestamps import parse_timestamps
@@ -30,7 +31,10 @@ FRANCE = ("france", "fr", "fra")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of n readings, and `causes`: 0 where good, else the number of the cause."""
+    """The columns of n readings, and `causes`: 0 where good, else the number of the cause.
+
+    Where `deleted`, times, places and values mean nothing.
+    """
 
     ids: Spans
     times: Ints
@@ -38,6 +42,9 @@ class Columns:
     latitudes: Floats
     micros: Ints
     in_france: Bools
+    versions: Ints
+    version_kinds: npt.NDArray[np.int8]
+    deleted: Bools
     causes: npt.NDArray[np.uint8]
 
     @classmethod
@@ -69,21 +76,29 @@ def interpret(
 
     Returns:
         n rows. Where several things are wrong with a record, the first in the order of
-        `schemas.reasons.REASONS` is its cause.
+        `schemas.reasons.REASONS` is its cause; what is wrong with `deleted` or a version comes
+        after all others. In a deletion only the id and the version are looked at.
     """
     form, by_key = message_format, fields.by_key
     cause = np.zeros(len(fields.rows), np.uint8)
 
-    def blame(wrong: Bools, reason: str, detail: str) -> None:
+    deleted, faults = read_deletions(fields, form)
+    some_deleted = bool(deleted.any())
+
+    def blame(wrong: Bools, reason: str, detail: str, *, always: bool = False) -> None:
+        if some_deleted and not always:
+            wrong = wrong & ~deleted
         if wrong.any():
             cause[wrong & (cause == 0)] = causes.number(reason, detail)
 
-    for key in form.required:
-        blame(by_key[key].kinds == MISSING, "missing_field", f"the field {key} is missing")
-    for key in form.required:
-        blame(by_key[key].kinds == NULL, "null_value", f"the field {key} is null")
-    for key in form.required:
-        blame(by_key[key].kinds == OTHER, "wrong_type", _wrong_type(key, form))
+    for kind, reason, says in (
+        (MISSING, "missing_field", "the field {} is missing"),
+        (NULL, "null_value", "the field {} is null"),
+        (OTHER, "wrong_type", ""),
+    ):
+        for key in form.required:
+            detail = says.format(key) or _wrong_type(key, form)
+            blame(by_key[key].kinds == kind, reason, detail, always=key == form.id)
 
     identifier = by_key[form.id]
     numbers = {
@@ -94,9 +109,9 @@ def interpret(
         for key, read in numbers.items():
             doubtful = (by_key[key].kinds == NUMBER) & ~read.is_json
             blame(doubtful, "not_json", "a number is not JSON")
-        blame(_leading_zero(identifier), "not_json", "a number is not JSON")
+        blame(_leading_zero(identifier), "not_json", "a number is not JSON", always=True)
     fractional = (identifier.kinds == NUMBER) & _not_integer(identifier)
-    blame(fractional, "wrong_type", _wrong_type(form.id, form))
+    blame(fractional, "wrong_type", _wrong_type(form.id, form), always=True)
     for key in (form.latitude, form.longitude, form.value):
         blame(~numbers[key].is_number, "wrong_type", _wrong_type(key, form))
 
@@ -114,14 +129,29 @@ def interpret(
     detail = f"the field {form.value} is beyond ±{MAX_VALUE:.0e}"
     blame(np.abs(value.values) > MAX_VALUE, "out_of_range", detail)
 
-    in_france = _says_france(by_key[form.country])
+    versions = read_versions(fields, form, strict=strict)
+    for fault in (*faults, *versions.faults):
+        blame(fault.rows, fault.reason, fault.detail, always=True)
     return Columns(
-        identifier.spans, times.micros, longitudes, latitudes, value.micros, in_france, cause
+        identifier.spans,
+        times.micros,
+        longitudes,
+        latitudes,
+        value.micros,
+        _says_france(by_key[form.country]) & ~deleted,
+        versions.numbers,
+        versions.kinds,
+        deleted,
+        cause,
     )
 
 
 def reading_batch(
-    columns: Columns, rows: npt.NDArray[np.int64], message_format: MessageFormat, source: str
+    columns: Columns,
+    rows: npt.NDArray[np.int64],
+    message_format: MessageFormat,
+    source: str,
+    arrived_at: int | None = None,
 ) -> pa.RecordBatch:
     """The given rows as a batch of readings.
 
@@ -130,6 +160,8 @@ def reading_batch(
         rows: which rows, all good.
         message_format: says the quantity.
         source: where the rows came from.
+        arrived_at: when they were brought, in microseconds since the epoch: the version of those
+            that have none; None for files.
 
     Returns:
         A batch of schema `READINGS`.
@@ -141,16 +173,32 @@ def reading_batch(
         return values if whole else values[rows]
 
     same = pa.array(np.zeros(count, np.int8))
+    moment = READINGS.field("event_time").type
+    deleted, versions, kinds = (
+        pick(values) for values in (columns.deleted, columns.versions, columns.version_kinds)
+    )
+    # Arrow sees a mask's bits one by one: most batches need none.
+    gone = deleted if deleted.any() else None
+    arrivals = pa.nulls(count, moment)
+    if arrived_at is not None:
+        arrivals = pa.repeat(pa.scalar(arrived_at, moment), count)
+        versions = np.where(kinds == VersionKind.NONE, arrived_at, versions)
+        kinds = np.maximum(kinds, np.int8(VersionKind.ARRIVAL))
     return pa.RecordBatch.from_arrays(
         [
             (columns.ids if whole else columns.ids.take(rows)).to_arrow(),
             pa.DictionaryArray.from_arrays(same, [message_format.quantity]),
-            pa.array(pick(columns.times)).view(READINGS.field("event_time").type),
-            pa.array(pick(columns.longitudes)),
-            pa.array(pick(columns.latitudes)),
-            pa.array(pick(columns.micros)),
+            pa.array(pick(columns.times), mask=gone).view(moment),
+            pa.array(pick(columns.longitudes), mask=gone),
+            pa.array(pick(columns.latitudes), mask=gone),
+            pa.array(pick(columns.micros), mask=gone),
             pa.array(pick(columns.in_france)),
             pa.DictionaryArray.from_arrays(same, [source]),
+            pa.array(versions),
+            pa.array(kinds),
+            pa.array(deleted),
+            arrivals,
+            pa.DictionaryArray.from_arrays(same, [message_format.name]),
         ],
         schema=READINGS,
     )

@@ -47,6 +47,26 @@ class Parsed:
     rejected: list[pa.RecordBatch] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """Where a block comes from.
+
+    Attributes:
+        source: the file, topic or address.
+        offset: where in it the block begins, in bytes; None where that means nothing.
+        arrived_at: when it was brought, in microseconds since the epoch; None for files.
+    """
+
+    source: str
+    offset: int | None
+    arrived_at: int | None
+
+    @property
+    def place(self) -> str:
+        """Source and offset as one text."""
+        return place_in(self.source, self.offset)
+
+
 class BlockParser:
     """Parses blocks of one message format; it remembers the templates that fitted.
 
@@ -67,22 +87,37 @@ class BlockParser:
         self._templates: list[RecordTemplate] = []
         self._learn_in = 0
 
-    def parse(self, data: bytes | Bytes, source: str, offset: int | None = 0) -> Parsed:
+    def parse(
+        self,
+        data: bytes | Bytes,
+        source: str,
+        offset: int | None = 0,
+        *,
+        arrived_at: int | None = None,
+    ) -> Parsed:
         """Reads a block of lines.
 
         Args:
             data: JSON lines, as `split_lines` takes them; a line may be an array of readings.
             source: where the block comes from.
             offset: where in the source it begins, in bytes; None where that means nothing.
+            arrived_at: when it was brought, in microseconds since the epoch; None for files.
 
         Returns:
             Every record as a reading or as a rejected record, in the order of the block except
             that readings which fitted a template come first.
         """
-        return self.parse_records(split_lines(data), source, offset, lines=True)
+        records = split_lines(data)
+        return self.parse_records(records, source, offset, arrived_at=arrived_at, lines=True)
 
     def parse_records(
-        self, records: Spans, source: str, offset: int | None = 0, *, lines: bool = False
+        self,
+        records: Spans,
+        source: str,
+        offset: int | None = 0,
+        *,
+        arrived_at: int | None = None,
+        lines: bool = False,
     ) -> Parsed:
         """Reads records that are already cut out of their text.
 
@@ -90,22 +125,23 @@ class BlockParser:
             records: the records, without blanks around them, in rising order.
             source: where they come from.
             offset: where in the source the text of the spans begins, in bytes.
+            arrived_at: as for `parse`.
             lines: no record holds a newline.
         """
         parsed = Parsed(len(records))
         if not len(records):
             return parsed
-        place = place_in(source, offset)
-        rest = self._by_template(records, parsed, place, lines=lines)
+        origin = _Origin(source, offset, arrived_at)
+        rest = self._by_template(records, parsed, origin, lines=lines)
         if len(rest) == len(records):
-            self._by_json(records, records, parsed, source, offset)
+            self._by_json(records, records, parsed, origin)
         elif len(rest):
             left = records.take(rest)
-            self._by_json(left, left.compact(), parsed, source, offset)
+            self._by_json(left, left.compact(), parsed, origin)
         return parsed
 
     def _by_template(
-        self, records: Spans, parsed: Parsed, place: str, *, lines: bool
+        self, records: Spans, parsed: Parsed, origin: _Origin, *, lines: bool
     ) -> npt.NDArray[np.int64]:
         """Adds the good readings that fit a template; returns the rows that are left."""
         rest = np.arange(len(records))
@@ -113,7 +149,7 @@ class BlockParser:
         useful = []
         for template in self._templates:
             before = len(rest)
-            rest = self._read(template, records, rest, parsed, place, lines=lines)
+            rest = self._read(template, records, rest, parsed, origin, lines=lines)
             if before - len(rest) >= worth:
                 useful.append(template)
         self._learn_in -= 1
@@ -123,7 +159,7 @@ class BlockParser:
                 self._learn_in = LEARN_EVERY
                 break
             before = len(rest)
-            rest = self._read(new, records, rest, parsed, place, lines=lines)
+            rest = self._read(new, records, rest, parsed, origin, lines=lines)
             alike = [number for number, old in enumerate(useful) if new.is_like(old)]
             if alike:
                 useful[alike[0]] = new
@@ -147,7 +183,7 @@ class BlockParser:
         learnt: list[RecordTemplate] = []
         counts = Counter[int]()
         for row in sample.tolist():
-            template = RecordTemplate.learn(records.text(row), self._format.required)
+            template = RecordTemplate.learn(records.text(row), self._format)
             if template is None:
                 continue
             alike = [n for n, other in enumerate(learnt) if template.is_like(other)]
@@ -169,7 +205,7 @@ class BlockParser:
         records: Spans,
         rows: npt.NDArray[np.int64],
         parsed: Parsed,
-        place: str,
+        origin: _Origin,
         *,
         lines: bool,
     ) -> npt.NDArray[np.int64]:
@@ -179,7 +215,7 @@ class BlockParser:
         found, pieces = [], []
         for begin in range(0, len(left), ROWS):
             part = left.take(np.s_[begin : begin + ROWS])
-            fits, by_key = template.match(part, form.keys, form.value)
+            fits, by_key = template.match(part, form)
             if len(fits):
                 found.append(fits + begin)
                 pieces.append(interpret(Fields(fits, by_key), form, Causes(), strict=True))
@@ -189,16 +225,15 @@ class BlockParser:
         unusual = unusual_rows(left, fitting, template.quotes, lines=lines)
         good = np.flatnonzero((columns.causes == 0) & ~unusual[fitting])
         if len(good):
-            parsed.readings.append(reading_batch(columns, good, form, place))
+            batch = reading_batch(columns, good, form, origin.place, origin.arrived_at)
+            parsed.readings.append(batch)
         if len(good) == len(rows):
             return rows[:0]
         others = np.ones(len(rows), bool)
         others[fitting[good]] = False
         return rows[others]
 
-    def _by_json(
-        self, records: Spans, texts: Spans, parsed: Parsed, source: str, offset: int | None
-    ) -> None:
+    def _by_json(self, records: Spans, texts: Spans, parsed: Parsed, origin: _Origin) -> None:
         """Adds the records, whose text may stand elsewhere too, as what they are."""
         read = read_json(texts, self._format.keys)
         columns = interpret(read.fields, self._format, self._causes)
@@ -213,17 +248,18 @@ class BlockParser:
                 cause[wrong] = self._causes.number(reason, detail)
         good = np.flatnonzero(columns.causes == 0)
         if len(good):
-            place = place_in(source, offset)
-            parsed.readings.append(reading_batch(columns, good, self._format, place))
+            batch = reading_batch(columns, good, self._format, origin.place, origin.arrived_at)
+            parsed.readings.append(batch)
         bad = np.flatnonzero(cause)
         if len(bad):
-            offsets = None if offset is None else records.starts[bad] - PADDING + offset
+            begins = records.starts[bad] - PADDING
+            offsets = None if origin.offset is None else begins + origin.offset
             parsed.rejected.append(
                 rejections(
                     texts.take(bad),
                     cause[bad],
                     self._causes,
-                    source,
+                    origin.source,
                     offsets,
                     hashed=self._hash_raw,
                 )

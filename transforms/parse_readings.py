@@ -128,12 +128,13 @@ class _Parse(beam.DoFn):
             yield self._parser.parse_records(records, "message", None)
 
     def _parse(self, payload: Payload) -> Parsed:
+        source, offset, arrived_at = payload.source, payload.offset, payload.arrived_at
         if payload.elements is None:
-            return self._parser.parse(payload.data, payload.source, payload.offset)
+            return self._parser.parse(payload.data, source, offset, arrived_at=arrived_at)
         starts, lengths = payload.elements
         text = padded(payload.data) if isinstance(payload.data, bytes) else payload.data
         records = Spans(text, np.asarray(starts) + PADDING, np.asarray(lengths))
-        return self._parser.parse_records(records, payload.source, payload.offset)
+        return self._parser.parse_records(records, source, offset, arrived_at=arrived_at)
 
 
 class _Messages:

@@ -22,12 +22,15 @@ class Payload:
         offset: where in the source `data` begins, in bytes; None where that means nothing.
         elements: starts and lengths in `data` of records that are already cut out (the elements
             of an array over many lines); None where `data` is lines.
+        arrived_at: when the queue or the response brought it, in microseconds since the epoch;
+            None for files.
     """
 
     data: bytes | np.ndarray
     source: str
     offset: int | None = 0
     elements: tuple[np.ndarray, np.ndarray] | None = None
+    arrived_at: int | None = None
 
     @property
     def size(self) -> int:

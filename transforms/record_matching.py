@@ -11,7 +11,7 @@ from transforms.fields import NUMBER, STRING, Field
 from transforms.numbers import Numbers, parse_numbers, parse_numbers_until
 from transforms.spans import Bools, Bytes, Ints, Spans, find_byte, gather
 
-__all__ = ["MAX_RECORD", "Matching", "Step", "Value", "add_literal"]
+__all__ = ["INTEGER_WINDOW", "MAX_RECORD", "Matching", "Step", "Value", "add_literal"]
 
 MAX_RECORD = 4096
 """Bytes of the longest record that has a template."""
@@ -22,6 +22,8 @@ MAX_WIDTH = 256
 STEP, WORD = 16, 8
 MAX_STEPS = 8
 LONG_NUMBER = 40
+INTEGER_WINDOW = 32
+"""How far the end of an integer that stays text is looked for at once, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Value:
         key: its key.
         kind: whether a string or a number.
         length: a string's usual length; where it varies, one of `WINDOWS`.
-        varies: whether there is no usual length.
+        varies: whether there is no usual length; of numbers, those that stay text.
     """
 
     key: str
@@ -111,7 +113,7 @@ class Matching:
         self, near: Bytes, value: Value, stop: int, keys: tuple[str, ...], exact: str
     ) -> None:
         numbers, window = None, near.shape[1]
-        if value.kind == NUMBER:
+        if value.kind == NUMBER and not value.varies:
             numbers, short = parse_numbers_until(near, stop, micros=value.key == exact)
         else:
             marks = np.packbits((near == stop).reshape(-1), bitorder="little")

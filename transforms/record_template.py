@@ -17,13 +17,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from schemas.message_formats import MessageFormat
 from transforms.fields import MISSING, NUMBER, STRING, Field
-from transforms.record_matching import MAX_RECORD, Matching, Step, Value, add_literal
+from transforms.record_matching import (
+    INTEGER_WINDOW,
+    MAX_RECORD,
+    Matching,
+    Step,
+    Value,
+    add_literal,
+)
 from transforms.spans import Spans
 
 __all__ = ["RecordTemplate"]
 
-VALUE = re.compile(r'"(?P<string>[^"\\\x00-\x1f]*)"|(?P<number>-?\d[\d.]*)|(?P<word>true|false)')
+VALUE = re.compile(
+    r'"(?P<string>[^"\\\x00-\x1f]*)"|(?P<number>-?\d[\d.]*)|(?P<word>true|false|null)'
+)
 KEY = re.compile(r'\s*"(?P<key>[^"\\\x00-\x1f]*)"\s*:\s*')
 
 
@@ -40,15 +50,16 @@ class RecordTemplate:
     values: tuple[Value, ...]
 
     @classmethod
-    def learn(cls, text: str, required: tuple[str, ...]) -> RecordTemplate | None:
+    def learn(cls, text: str, form: MessageFormat) -> RecordTemplate | None:
         """The template of one record.
 
         Args:
             text: the record.
-            required: keys that the record must have, as a string or a number.
+            form: its required keys must be there, as a string or a number.
 
         Returns:
-            The template; None where the record is not a flat object that has these keys once.
+            The template; None where the record is not a flat object that has these keys once,
+            or is a deletion, or has a version that is neither a string nor a number.
         """
         if len(text) > MAX_RECORD or not text.startswith("{") or not _is_object(text):
             return None
@@ -59,12 +70,18 @@ class RecordTemplate:
             if value is None:
                 return None
             at = value.end()
-            keys.append(match["key"])
+            key = match["key"]
+            keys.append(key)
+            if not _is_usual(key, value["word"], form):
+                return None
             if value["word"] is None:
                 kind = NUMBER if value["string"] is None else STRING
                 begin, end = value.span("number" if kind == NUMBER else "string")
                 literals.append(text[since:begin].encode())
-                values.append(Value(match["key"], kind, len(text[begin:end].encode())))
+                if key == form.version and kind == NUMBER:
+                    values.append(Value(key, kind, INTEGER_WINDOW, varies=True))
+                else:
+                    values.append(Value(key, kind, len(text[begin:end].encode())))
                 since = end
             comma = re.compile(r"\s*,").match(text, at)
             if comma is None:
@@ -75,7 +92,7 @@ class RecordTemplate:
             return None
         return (
             cls(tuple(literals), tuple(values))
-            if set(required) <= {value.key for value in values}
+            if set(form.required) <= {value.key for value in values}
             else None
         )
 
@@ -96,22 +113,21 @@ class RecordTemplate:
         return sum(literal.count(b'"') for literal in self.literals)
 
     def match(
-        self, records: Spans, keys: tuple[str, ...], exact: str
+        self, records: Spans, form: MessageFormat
     ) -> tuple[npt.NDArray[np.int64], dict[str, Field]]:
         """Tries the pattern on every record.
 
         Args:
             records: the records.
-            keys: the fields wanted.
-            exact: the one whose numbers are wanted as whole millionths too.
+            form: its keys are the fields wanted.
 
         Returns:
             The rows that fit (their strings may still hold marks that are not allowed there:
             `unusual_rows`), and the wanted fields of these rows.
         """
-        matching = Matching(records)
+        matching, keys = Matching(records), form.keys
         for step in self._steps:
-            matching.take(step, keys, exact)
+            matching.take(step, keys, form.value)
         rows = matching.end()
         nothing = Spans(records.buffer, records.starts[rows], np.zeros(len(rows), np.int64))
         missing = Field(nothing, np.full(len(rows), MISSING, np.uint8))
@@ -133,6 +149,13 @@ class RecordTemplate:
                 steps.append(Step())
         add_literal(steps, self.literals[-1])
         return tuple(steps)
+
+
+def _is_usual(key: str, word: str | None, form: MessageFormat) -> bool:
+    """Whether a reading is one whatever text or number stands in this place of its record."""
+    if key == form.deleted:
+        return word in {"false", "null"}
+    return key not in {form.version, form.updated} or word in {None, "null"}
 
 
 def _is_object(text: str) -> bool:

@@ -46,11 +46,14 @@ def rows_of_parsed(parsed: Parsed, data: bytes, source: str = SOURCE) -> list[Re
     readings = [
         Reading(
             row["id"],
-            micros_since_epoch(row["event_time"]),
+            None if row["deleted"] else micros_since_epoch(row["event_time"]),
             repr(row["longitude"]),
             repr(row["latitude"]),
             row["value_micros"],
             row["in_france"],
+            row["version"],
+            row["version_kind"],
+            row["deleted"],
         )
         for batch in parsed.readings
         for row in batch.to_pylist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 KEYS = (b"id", b"timestamp", b"lat", b"lon", b"temperature", b"country")
+VERSION_KEYS = (b"version", b"updated_at", b"deleted")
 
 NUMBERS = [
     *(
@@ -99,6 +100,17 @@ IDS = [
     b"a{b}[c],:",
 ]
 
+VERSIONS = [
+    *(
+        b"9223372036854775807 9223372036854775808 -9223372036854775808 -9223372036854775809 "
+        b"18446744073709551616 9007199254740993 9007199254740993.0 1e18 1e19 1e400 -1e400 3.0 1.5 "
+        b"3e2 -0 0 00 007 +7 -5 1550584930123456789 1234567890123456 99999999999999999999 NaN "
+        b"Infinity -inf 1e-400 0.0 - 1-2 12345678901234567890123456789012345 1x 1. "
+        b"9223372036854775807.0 00000000000000000000000005 -00000000000000000000000005"
+    ).split(),
+    *(b" 7 ", b"", b"\\u0037", b"\\t7", b"\xd9\xa3", b"1 2"),
+]
+
 WHOLE = (
     b"7 0 -5 -0 007 12345678901234567890 123456789012345678901234567890 1-2 1.0 1e2 - NaN "
     b"18446744073709551615 9223372036854775808 123456789012345678901234x5 "
@@ -115,8 +127,11 @@ COUNTRIES = (
     b'["France"] "Fr\\u0061nce" "\xc3\x89"'
 ).split()
 
-EXTRA_KEYS = [b"humidity", b"sensor", b"", b"\xc3\xa9", b"a\\u0062", b"temperature ", b"Lat", *KEYS]
-EXTRAS = [b"5", b'"text"', b"true", b"0.25", b"{}", b"[1]", b"null", b'"6"']
+EXTRA_KEYS = [
+    *(b"humidity", b"sensor", b"", b"\xc3\xa9", b"a\\u0062", b"temperature ", b"Lat"),
+    *(b"v\\u0065rsion", b"\\u0064eleted", b"Version", *VERSION_KEYS, *KEYS),
+]
+EXTRAS = [b"5", b'"text"', b"true", b"false", b"0.25", b"{}", b"[1]", b"null", b'"6"']
 
 INSERTIONS = [bytes([byte]) for byte in range(256)] + [
     b'"', b'"', b"\\", b"\\", b",", b":", b"{", b"}", b"[", b"]", b" ", b"0", b"0", b".", b"-",
@@ -130,7 +145,7 @@ class Shapes:
 
     Args:
         random_numbers: where chance comes from.
-        plain: no keys that nobody asked for or that come twice.
+        plain: no keys that nobody asked for or that come twice, none of versions.
     """
 
     def __init__(self, random_numbers: random.Random, *, plain: bool = False) -> None:
@@ -146,6 +161,11 @@ class Shapes:
             (random_numbers.randrange(len(self.keys) + 1), choice(EXTRA_KEYS), choice(EXTRAS))
             for _ in range(0 if plain else choice((0, 0, 1, 2)))
         ]
+        if not plain:
+            for key in VERSION_KEYS:
+                if choice((True, False, False)):
+                    self.keys.insert(random_numbers.randrange(len(self.keys) + 1), key)
+                    self.strings[key] = choice((True, False, False))
         self.colon = choice((b":", b":", b": ", b" :", b" : "))
         self.comma = choice((b",", b",", b", ", b" ,\t"))
         self.open = choice((b"{", b"{", b"{ "))
@@ -172,13 +192,17 @@ class Shapes:
                 b"lon": b"%.*f" % (numbers.randint(1, 7), numbers.uniform(-180, 180)),
                 b"temperature": b"%.*f" % (numbers.randint(1, 8), numbers.uniform(-30, 40)),
                 b"country": b"France",
+                b"version": b"%d" % numbers.randrange(10 ** numbers.choice((1, 2, 4, 9, 16, 19))),
+                b"updated_at": b"2019-02-20 %02d:00:00" % numbers.randrange(24)
+                if self.strings.get(b"updated_at")
+                else b"%d" % numbers.randrange(10**9, 2 * 10**9),
             }
         )
 
     def unusual(self) -> bytes:
         """A record with one or two strange values, in the same shape."""
         values = {}
-        for key in self.random.choices(KEYS, k=self.random.choice((1, 1, 2))):
+        for key in self.random.choices([*KEYS, *VERSION_KEYS], k=self.random.choice((1, 1, 2))):
             values[key] = self._strange(key)
         return self._record({}, values)
 
@@ -210,9 +234,12 @@ class Shapes:
             return choice(OTHERS)
         if key == b"country":
             return choice(COUNTRIES)
+        if key == b"deleted":
+            return choice((b"true", b"true", b"true", b"false", b"null", b'"true"', b"0", b"1"))
         if key == b"id":
             return choice(WHOLE) if choice((True, False)) else b'"%s"' % choice(IDS)
-        text = choice(TIMES if key == b"timestamp" else NUMBERS)
+        texts = {b"timestamp": TIMES, b"updated_at": TIMES, b"version": VERSIONS}
+        text = choice(texts.get(key, NUMBERS))
         quoted = (
             self.strings.get(key, True) if choice((True, True, False)) else choice((True, False))
         )
@@ -222,13 +249,14 @@ class Shapes:
         values = values or {}
         usual = {
             b"id": b"5", b"timestamp": b"1550584930", b"lat": b"45.5", b"lon": b"0.25",
-            b"temperature": b"12.5", b"country": b"France", **texts,
+            b"temperature": b"12.5", b"country": b"France", b"version": b"7",
+            b"updated_at": b"1550584930", b"deleted": b"false", **texts,
         }  # fmt: skip
         written = []
         for key in self.keys:
             if key in values:
                 value = values[key]
-            elif self.strings[key] or key == b"country":
+            elif (self.strings[key] and key != b"deleted") or key == b"country":
                 value = b'"%s"' % usual[key]
             else:
                 value = usual[key]

@@ -29,17 +29,21 @@ EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 YEAR_1 = (datetime.datetime(1, 1, 1, tzinfo=datetime.UTC) - EPOCH) // datetime.timedelta(seconds=1)
 YEAR_10000 = 253_402_300_800
 LONGEST_TIME = 60
+INTEGER = re.compile(r"\s*([+-]?)0*(\d*)(?<=\d)\s*", re.ASCII)
 
 
 class Reading(NamedTuple):
     """A good record. Coordinates as text, so that -0.0 and 0.0 are told apart."""
 
     id: str
-    event_micros: int
+    event_micros: int | None
     longitude: str
     latitude: str
-    value_micros: int
+    value_micros: int | None
     in_france: bool
+    version: int = 0
+    version_kind: int = 0
+    deleted: bool = False
 
 
 class Rejected(NamedTuple):
@@ -60,15 +64,18 @@ class BadRecordError(Exception):
     """Its first argument is the reason."""
 
 
-def read_lines(data: bytes) -> list[Reading | Rejected]:
-    """What a file of JSON lines holds, in its order."""
-    return [read_record(data[at:end], at) for at, end in cut_lines(data)]
+def read_lines(data: bytes, arrived_at: int | None = None) -> list[Reading | Rejected]:
+    """What a file of JSON lines, brought at a time in micros since the epoch, holds, in order."""
+    return [read_record(data[at:end], at, arrived_at) for at, end in cut_lines(data)]
 
 
-def read_record(raw: bytes, offset: int = 0) -> Reading | Rejected:
+def read_record(raw: bytes, offset: int = 0, arrived_at: int | None = None) -> Reading | Rejected:
     """What one record is."""
     try:
-        return _reading(raw)
+        reading = _reading(raw)
+        if arrived_at is not None and reading.version_kind == 0:
+            reading = reading._replace(version=arrived_at, version_kind=1)
+        return reading
     except BadRecordError as error:
         return Rejected(error.args[0], offset, raw)
 
@@ -126,19 +133,13 @@ def _reading(raw: bytes) -> Reading:
     message = _json(raw)
     if not isinstance(message, dict):
         raise BadRecordError("not_an_object")
+    if message.get("deleted") is True:
+        # Nothing else in it is looked at.
+        identifier = _checked(message, "id")
+        version, kind = _version(message)
+        return Reading(identifier, None, "None", "None", None, False, version, kind, True)
     required = ("id", "timestamp", "lat", "lon", "temperature")
-    if any(key not in message for key in required):
-        raise BadRecordError("missing_field")
-    if any(message[key] is None for key in required):
-        raise BadRecordError("null_value")
-    if any(isinstance(message[key], bool | dict | list) for key in required):
-        raise BadRecordError("wrong_type")
-    identifier = message["id"]
-    if isinstance(identifier, Number):
-        if not re.fullmatch(r"-?\d+", identifier.text):
-            raise BadRecordError("wrong_type")
-        # `-0` is the integer 0.
-        identifier = "0" if identifier.text == "-0" else identifier.text
+    identifier = _checked(message, *required)
     latitude, longitude, value = (float_of(_text(message[k])) for k in required[2:])
     if latitude is None or longitude is None or value is None:
         raise BadRecordError("wrong_type")
@@ -149,6 +150,9 @@ def _reading(raw: bytes) -> Reading:
         raise BadRecordError("not_finite")
     if abs(value) > 1e9:
         raise BadRecordError("out_of_range")
+    if message.get("deleted") not in (None, False):
+        raise BadRecordError("wrong_type")
+    version, kind = _version(message)
     country = message.get("country")
     return Reading(
         identifier,
@@ -157,7 +161,61 @@ def _reading(raw: bytes) -> Reading:
         repr(latitude + 0.0),
         micros_of(value),
         isinstance(country, str) and country.lower() in {"france", "fr", "fra"},
+        version,
+        kind,
     )
+
+
+def _checked(message: dict[str, Any], *required: str) -> str:
+    """The id, where all required fields, of which it is the first, can be looked at."""
+    if any(key not in message for key in required):
+        raise BadRecordError("missing_field")
+    if any(message[key] is None for key in required):
+        raise BadRecordError("null_value")
+    if any(isinstance(message[key], bool | dict | list) for key in required):
+        raise BadRecordError("wrong_type")
+    identifier = message["id"]
+    if isinstance(identifier, str):
+        return identifier
+    if not re.fullmatch(r"-?\d+", identifier.text):
+        raise BadRecordError("wrong_type")
+    # `-0` is the integer 0.
+    return "0" if identifier.text == "-0" else str(identifier.text)
+
+
+def _version(message: dict[str, Any]) -> tuple[int, int]:
+    """The version and its kind."""
+    version, updated = message.get("version"), message.get("updated_at")
+    if version is not None:
+        if isinstance(version, bool | dict | list):
+            raise BadRecordError("wrong_type")
+        return whole_number(_text(version)), 3
+    if updated is not None:
+        if isinstance(updated, bool | dict | list):
+            raise BadRecordError("wrong_type")
+        return _time(updated), 2
+    return 0, 0
+
+
+def whole_number(text: str) -> int:
+    """An integer: as it is written, or a number with a fraction or an exponent as a double."""
+    if found := INTEGER.fullmatch(text):
+        # Python reads no integers of many thousand digits.
+        if len(found[2]) > 30:
+            raise BadRecordError("out_of_range")
+        number = int(found[1] + (found[2] or "0"))
+    else:
+        double = float_of(text)
+        if double is None:
+            raise BadRecordError("wrong_type")
+        if not math.isfinite(double):
+            raise BadRecordError("not_finite")
+        if double != math.floor(double):
+            raise BadRecordError("wrong_type")
+        number = int(double)
+    if not -(2**63) <= number < 2**63:
+        raise BadRecordError("out_of_range")
+    return number
 
 
 def _json(raw: bytes) -> Any:

@@ -77,6 +77,21 @@ def test_readings_without_a_region_stay_and_are_counted():
     assert (balance["outside"], balance["no_place"]) == (3, 3)
 
 
+def test_deletions_have_no_region_and_are_not_counted_as_without_one():
+    pipeline = one_thread()
+    deletions = [{"id": "gone", "deleted": True}, {**rows()[0], "deleted": True}]
+    placed = pipeline | beam.Create([*rows(), *deletions]) | BatchReadings() | AssignRegions()
+
+    def check_deletions(found):
+        assert [row["region_code"] for row in found if row["deleted"]] == [None, None]
+
+    assert_rows(placed, check_deletions)
+    result = pipeline.run()
+    result.wait_until_finish()
+    balance = read_balance(result.metrics())
+    assert (balance["outside"], balance["no_place"]) == (3, 3)
+
+
 def squares(folder, count):
     """A GeoJSON file of unit squares in a row."""
     features = [

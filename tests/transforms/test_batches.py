@@ -11,12 +11,13 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.reading import READINGS
+from schemas.reading import READINGS, VersionKind
 from tests.support.pipelines import assert_elements, assert_rows, one_thread
 from transforms import BatchReadings, ToRows
 from transforms.batches import BatchCoder, batch_rows, rows_of, stamped
 
 NOON = datetime.datetime(2019, 2, 19, 12, tzinfo=datetime.UTC)
+MIDNIGHT = datetime.datetime(2019, 2, 19, tzinfo=datetime.UTC)
 
 
 def row(**changes):
@@ -45,6 +46,11 @@ def row(**changes):
                 "value": st.integers(-(10**9), 10**9).map(lambda micros: micros / 10**6),
                 "in_france": st.booleans(),
                 "source": st.sampled_from(["a", "b"]),
+                "version": st.integers(-(2**63), 2**63 - 1),
+                "version_kind": st.sampled_from(list(VersionKind)),
+                "deleted": st.just(False),
+                "arrived_at": st.one_of(st.none(), st.just(NOON)),
+                "format": st.sampled_from(["regional", "rows"]),
             }
         ),
         max_size=10,
@@ -54,6 +60,7 @@ def test_rows_of_a_batch_are_the_rows_that_it_was_made_of(rows):
     batch = batch_rows(rows)
     assert batch.schema == READINGS
     assert list(rows_of(batch)) == rows
+    assert batch_rows(rows_of(batch)).equals(batch)
     coder = BatchCoder()
     assert coder.decode(coder.encode(batch)).equals(batch)
 
@@ -63,6 +70,37 @@ def test_what_a_row_may_leave_out():
     assert found["id"] is None
     assert found["quantity"] == "temperature"
     assert found["in_france"] is False
+    assert found["deleted"] is False
+    assert found["arrived_at"] is None
+    assert (found["version"], found["version_kind"]) == (0, VersionKind.NONE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "version", "kind"),
+    [
+        ({"version": 5}, 5, VersionKind.VERSION),
+        ({"version": 5, "updated_at": NOON, "arrived_at": NOON}, 5, VersionKind.VERSION),
+        ({"updated_at": NOON, "arrived_at": MIDNIGHT}, NOON, VersionKind.UPDATED_AT),
+        ({"version": None, "updated_at": None, "arrived_at": NOON}, NOON, VersionKind.ARRIVAL),
+    ],
+)
+def test_the_version_of_a_row(changes, version, kind):
+    found = next(rows_of(batch_rows([row(**changes)])))
+    if version is NOON:
+        version = int(NOON.timestamp()) * 10**6
+    assert (found["version"], found["version_kind"]) == (version, kind)
+    assert found["arrived_at"] == changes.get("arrived_at")
+
+
+def test_a_deletion_needs_an_id_alone():
+    deletion = {"id": "a", "deleted": True, "version": 2}
+    batch = batch_rows([deletion, {**row(value="?", longitude=500), **deletion}, row()])
+    batch.validate(full=True)
+    for found in list(rows_of(batch))[:2]:
+        assert (found["id"], found["deleted"], found["version"]) == ("a", True, 2)
+        for name in ("event_time", "longitude", "latitude", "value"):
+            assert found[name] is None
+    assert batch_rows(rows_of(batch)).equals(batch)
 
 
 def test_times_without_a_zone_are_utc_and_others_are_turned_to_it():
@@ -91,6 +129,16 @@ def test_a_place_that_is_nan_is_no_place_and_numbers_become_text():
         ({"value": 1.5e9}, "its value is beyond ±1e+09"),
         ({"latitude": 91.0}, "a row is not a reading"),
         ({"longitude": -180.5}, "a row is not a reading"),
+        ({"version": 1.0}, "the version 1.0 is not an integer of 64 bits"),
+        ({"version": True}, "the version True is not an integer of 64 bits"),
+        ({"version": 2**63}, "is not an integer of 64 bits"),
+        ({"version_kind": 3}, "the version None is not an integer of 64 bits"),
+        ({"version": 1, "version_kind": 4}, "4 is not a valid VersionKind"),
+        ({"updated_at": "2019-02-19"}, "a row is not a reading"),
+        ({"arrived_at": 5}, "a row is not a reading"),
+        ({"deleted": "yes"}, "deleted is 'yes', neither True nor False"),
+        ({"deleted": []}, "a row is not a reading"),
+        ({"deleted": True}, "a deletion has no id"),
     ],
 )
 def test_a_row_that_is_no_reading_is_refused_in_a_sentence(wrong, says):
@@ -115,6 +163,19 @@ def test_a_batch_carries_its_oldest_event_time():
     later = NOON + datetime.timedelta(hours=5)
     value = stamped(batch_rows([row(event_time=later), row(), row(event_time=later)]))
     assert value.timestamp.micros == int(NOON.timestamp()) * 10**6
+
+
+def test_deletions_do_not_move_the_time_of_a_batch():
+    deletion = {"id": "a", "deleted": True}
+    brought = {**deletion, "arrived_at": NOON}
+    later = {**deletion, "arrived_at": NOON + datetime.timedelta(hours=1)}
+    for rows, micros in (
+        ([deletion, row()], int(NOON.timestamp()) * 10**6),
+        ([{**deletion, "arrived_at": MIDNIGHT}, row()], int(NOON.timestamp()) * 10**6),
+        ([later, brought, deletion], int(NOON.timestamp()) * 10**6),
+        ([deletion], 0),
+    ):
+        assert stamped(batch_rows(rows)).timestamp.micros == micros
 
 
 def test_a_coder_is_registered_for_batches():

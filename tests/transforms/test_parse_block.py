@@ -13,6 +13,7 @@ from tests.support.fast_parser import (
     SOURCE,
     assert_same_rows,
     block_parser,
+    micros_since_epoch,
     rows_of_parsed,
 )
 from tests.support.messages import line, message
@@ -80,11 +81,16 @@ CASES = {
     "missing_field": [
         b"{}",
         *(line(**{key: ...}) for key in REQUIRED),
+        line(id=..., deleted=True),
         line(temperature=..., Temperature=5),
         json.dumps({"reading": message()}).encode(),
         line(lat=..., lon=None),
     ],
-    "null_value": [*(line(**{key: None}) for key in REQUIRED), line(lat=None, lon=True)],
+    "null_value": [
+        *(line(**{key: None}) for key in REQUIRED),
+        line(lat=None, lon=True),
+        line(id=None, deleted=True),
+    ],
     "wrong_type": [
         *(
             line(**{key: value})
@@ -100,6 +106,16 @@ CASES = {
         raw_value("id", b"1e3"),
         raw_value("id", b"NaN"),
         line(lat="x", timestamp="y"),
+        *(
+            line(deleted=value)
+            for value in ("true", "false", "", 0, 1, 1.0, [], {}, [True], {"deleted": True})
+        ),
+        *(line(version=value) for value in (True, False, {}, [], [5], "", "v1", 1.5, "1.5", "0x1")),
+        *(line(updated_at=value) for value in (True, False, {}, [])),
+        line(deleted=True, version="new"),
+        line(deleted=True, updated_at=[]),
+        line(deleted=True, id=1.5),
+        raw_value("version", b"1e-5"),
     ],
     "bad_timestamp": [
         *(line(timestamp=text) for text in ("", "now", "2019-02-30 00:00:00", "2019-02-19")),
@@ -107,6 +123,10 @@ CASES = {
         line(timestamp="NaN"),
         raw_value("timestamp", b"NaN"),
         line(timestamp="x", lat=91),
+        *(line(updated_at=value) for value in ("", "now", "2019-02-19", 1e300, "NaN")),
+        line(updated_at="now", version=None),
+        line(deleted=True, updated_at="now"),
+        line(timestamp="x", deleted="yes"),
     ],
     "bad_coordinates": [
         *(line(lat=value) for value in (90.0000001, -90.0000001, "91", "NaN", "inf", 1e300)),
@@ -114,6 +134,7 @@ CASES = {
         raw_value("lat", b"NaN"),
         raw_value("lon", b"-Infinity"),
         line(lat=91, temperature="NaN"),
+        line(lat=91, version=True),
     ],
     "not_finite": [
         *(
@@ -125,10 +146,21 @@ CASES = {
             for text in (b"NaN", b"Infinity", b"-Infinity", b"nan", b"inf", b"1e400", b"-1e400")
         ),
         line(temperature="1e400"),
+        *(line(version=text) for text in ("NaN", "Infinity", "1e400")),
+        raw_value("version", b"NaN"),
+        raw_value("version", b"-1e400"),
+        line(deleted=True, version="NaN"),
     ],
     "out_of_range": [
         line(temperature=value)
         for value in (1000000000.0000001, -1000000000.0000001, 1e300, "2e9", 10**30, "-" + "9" * 50)
+    ]
+    + [
+        *(line(version=value) for value in (2**63, -(2**63) - 1, 2**64, 10**400, 1e19, 2.0**63)),
+        line(version=str(2**63)),
+        line(version="9" * 5000),
+        line(deleted=True, version=2**63),
+        line(temperature=2e9, deleted=1),
     ],
 }
 
@@ -190,6 +222,57 @@ GOOD_CASES = {
     "fra": (line(country="fra"), {"in_france": True}),
     "FRANCE": (line(country="FRANCE"), {"in_france": True}),
     "France with escapes": (raw_value("country", b'"Fr\\u0061nce"'), {"in_france": True}),
+    "a version": (line(version=7), {"version": 7, "version_kind": 3, "deleted": False}),
+    "a version as text": (line(version=" +007 "), {"version": 7, "version_kind": 3}),
+    "the greatest version": (line(version=2**63 - 1), {"version": 2**63 - 1}),
+    "the least version": (line(version=-(2**63)), {"version": -(2**63)}),
+    "the least version as text": (line(version=str(-(2**63))), {"version": -(2**63)}),
+    "a version beyond the integers of doubles": (line(version=2**53 + 1), {"version": 2**53 + 1}),
+    "a long version as text": (line(version=f" {2**53 + 1}"), {"version": 2**53 + 1}),
+    "a version with a fraction of nothing": (raw_value("version", b"3.0"), {"version": 3}),
+    "a version with an exponent": (raw_value("version", b"-3e2"), {"version": -300}),
+    "a version with many zeros": (line(version="0" * 5000 + "5"), {"version": 5}),
+    "a version of zero": (line(version=0), {"version": 0, "version_kind": 3}),
+    "a version of minus zero": (raw_value("version", b"-0"), {"version": 0, "version_kind": 3}),
+    "a version that is null": (line(version=None), {"version": 0, "version_kind": 0}),
+    "a key with an escape": (
+        line(version=5).replace(b"version", b"v\\u0065rsion"),
+        {"version": 5, "version_kind": 3},
+    ),
+    "a time of change": (
+        line(updated_at="2019-02-19T14:02:10.5+01:00"),
+        {"version": 1550581330500000, "version_kind": 2},
+    ),
+    "an epoch of change": (
+        line(updated_at=1550584930, version=None),
+        {"version": 1550584930000000, "version_kind": 2},
+    ),
+    "a version before a time of change": (
+        line(version=1, updated_at="never"),
+        {"version": 1, "version_kind": 3},
+    ),
+    "not deleted": (line(deleted=False), {"deleted": False}),
+    "deleted is null": (line(deleted=None), {"deleted": False}),
+    "a deletion": (
+        b'{"id": "a", "deleted": true, "version": 8}',
+        {"id": "a", "deleted": True, "version": 8, "version_kind": 3, "event_micros": None},
+    ),
+    "a deletion by a time of change": (
+        b'{"id": 5, "updated_at": "2019-02-19 14:02:10", "deleted": true}',
+        {"id": "5", "deleted": True, "version": 1550584930000000, "version_kind": 2},
+    ),
+    "a deletion without a version": (
+        b'{"id": "a", "deleted": true}',
+        {"deleted": True, "version": 0, "version_kind": 0},
+    ),
+    "a deletion of a whole message": (
+        line(deleted=True),
+        {"deleted": True, "value_micros": None, "longitude": "None", "in_france": False},
+    ),
+    "a deletion whose other fields are wrong": (
+        line(deleted=True, timestamp=[], lat="x", lon=None, temperature={}, country=5),
+        {"deleted": True, "value_micros": None},
+    ),
     "extra fields": (line(sensor={"id": 1, "list": [1, {"a": "}"}]}, note="a,b", x=None), {}),
     "a key twice: the first counts": (
         line()[:-1] + b', "temperature": 5, "lat": null}',
@@ -214,11 +297,32 @@ def test_a_good_record_is_read_as_what_it_says(case, templates):
     assert {key: getattr(rows[0], key) for key in says} == says
 
 
+@pytest.mark.parametrize("templates", [True, False], ids=["quick", "general"])
+def test_what_was_brought_has_its_arrival_and_none_better_as_its_version(templates):
+    arrival = 1_550_600_000_123_456
+    messages = [line(version=3), line(updated_at=1), GOOD, b'{"id": "x", "deleted": true}']
+    parsed = block_parser(templates=templates).parse(
+        b"\n".join(messages), SOURCE, arrived_at=arrival
+    )
+    rows = [row for batch in parsed.readings for row in batch.to_pylist()]
+    assert {micros_since_epoch(row["arrived_at"]) for row in rows} == {arrival}
+    assert sorted((row["version_kind"], row["version"], row["deleted"]) for row in rows) == [
+        (1, arrival, False), (1, arrival, True), (2, 10**6, False), (3, 3, False),
+    ]  # fmt: skip
+
+
+def test_a_file_has_no_arrival_and_names_its_format():
+    (batch,) = block_parser().parse(GOOD, SOURCE).readings
+    assert batch.column("arrived_at").to_pylist() == [None]
+    assert batch.column("format").to_pylist() == ["regional"]
+
+
 def test_batches_have_their_schemas():
-    parsed = block_parser().parse(GOOD + b"\nbad\n", SOURCE)
-    assert [batch.schema for batch in parsed.readings] == [READINGS]
+    parsed = block_parser().parse(GOOD + b"\nbad\n" + line(deleted=True), SOURCE)
+    assert [batch.schema for batch in parsed.readings] == [READINGS, READINGS]
     assert [batch.schema for batch in parsed.rejected] == [REJECTED]
-    parsed.readings[0].validate(full=True)
+    for batch in parsed.readings:
+        batch.validate(full=True)
     parsed.rejected[0].validate(full=True)
 
 

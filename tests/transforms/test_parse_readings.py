@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 
@@ -66,6 +67,26 @@ def test_a_payload_is_a_block_of_lines_or_of_elements():
     cut = (np.array([1, 3 + len(line(id="d"))]), np.array([len(line(id="d"))] * 2))
     balance = parse([Payload(lines, "a.jsonl"), Payload(text, "a.json", 0, cut)], ids("abcde"))
     assert balance["read"] == 5
+
+
+def test_a_payload_says_when_it_was_brought():
+    text = b"[" + line(id="b") + b"]"
+    cut = (np.array([1]), np.array([len(line(id="b"))]))
+    payloads = [
+        Payload(line(id="a", version=4), "topic", None, arrived_at=1_550_600_000_000_000),
+        Payload(text, "topic", 0, cut, arrived_at=1_550_600_001_000_000),
+        Payload(line(id="c"), "a.jsonl"),
+    ]
+
+    def check(rows):
+        assert sorted((row["id"], row["version"], row["version_kind"]) for row in rows) == [
+            ("a", 4, 3), ("b", 1_550_600_001_000_000, 1), ("c", 0, 0),
+        ]  # fmt: skip
+        arrivals = {row["id"]: row["arrived_at"] for row in rows}
+        assert arrivals["c"] is None
+        assert arrivals["b"] - arrivals["a"] == datetime.timedelta(seconds=1)
+
+    assert parse(payloads, check)["read"] == 3
 
 
 def test_what_is_no_reading_goes_to_the_other_output_with_its_text():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.message_formats import MESSAGE_FORMATS
 from tests.support.fast_parser import (
     SOURCE,
     assert_same_rows,
@@ -19,16 +20,14 @@ from tests.support.reference_parser import read_lines
 from transforms.parse_block import LEARN_EVERY
 from transforms.record_template import RecordTemplate
 
-REQUIRED = ("id", "timestamp", "lat", "lon", "temperature")
 
-
-def both_ways_and_plainly(blocks):
+def both_ways_and_plainly(blocks, arrived_at=None):
     """Reads blocks in three ways and asserts that all give the same rows, block by block."""
     quick, general = block_parser(), block_parser(templates=False)
     for block in blocks:
-        expected = read_lines(block)
+        expected = read_lines(block, arrived_at)
         for way, parser in (("general", general), ("quick", quick)):
-            found = rows_of_parsed(parser.parse(block, SOURCE), block)
+            found = rows_of_parsed(parser.parse(block, SOURCE, arrived_at=arrived_at), block)
             try:
                 assert_same_rows(found, expected)
             except AssertionError as error:
@@ -51,7 +50,8 @@ def blocks_of(chance, count, length, share):
 @pytest.mark.parametrize("seed", range(40))
 def test_all_ways_agree_on_mutated_records(seed):
     chance = random.Random(seed)
-    both_ways_and_plainly(blocks_of(chance, 2, 150, chance.choice((0.05, 0.4, 0.7))))
+    blocks = blocks_of(chance, 2, 150, chance.choice((0.05, 0.4, 0.7)))
+    both_ways_and_plainly(blocks, chance.choice((None, 1_550_600_000_123_456)))
 
 
 @st.composite
@@ -125,7 +125,68 @@ def test_two_writers_have_two_templates():
     ],
 )
 def test_no_template_is_learnt_from_what_is_no_flat_reading(text):
-    assert RecordTemplate.learn(text, REQUIRED) is None
+    assert RecordTemplate.learn(text, MESSAGE_FORMATS["regional"]) is None
+
+
+def parsed_with(count, **changes):
+    """Templates and rows of a block in which every record has these fields."""
+    shapes = Shapes(random.Random(4), plain=True)
+    more = b"".join(b',"%s":%s' % (key.encode(), text) for key, text in changes.items())
+    block = b"\n".join(shapes.usual()[:-1].rstrip() + more + b"}" for _ in range(count))
+    parser = block_parser()
+    rows = rows_of_parsed(parser.parse(block, SOURCE), block)
+    assert_same_rows(rows, read_lines(block))
+    return parser._templates, rows
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "kind"),
+    [
+        ({"version": b"7"}, 7, 3),
+        ({"version": b'"7"'}, 7, 3),
+        ({"version": b"-9223372036854775808"}, -(2**63), 3),
+        ({"version": b"1732264205123456789"}, 1732264205123456789, 3),
+        ({"version": b"null", "deleted": b"false"}, 0, 0),
+        ({"deleted": b"null", "updated_at": b'"2019-02-20 00:00:00"'}, 1550620800 * 10**6, 2),
+        ({"updated_at": b"1550620800"}, 1550620800 * 10**6, 2),
+        ({"updated_at": b'"no"', "version": b"0"}, 0, 3),
+        ({"updated_at": b"null"}, 0, 0),
+    ],
+)
+def test_a_template_reads_versions(fields, version, kind):
+    templates, rows = parsed_with(30, **fields)
+    assert len(templates) == 1
+    assert {(row.version, row.version_kind, row.deleted) for row in rows} == {
+        (version, kind, False)
+    }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"deleted": b"true"},
+        {"deleted": b"0"},
+        {"deleted": b'"true"'},
+        {"version": b"true"},
+        {"updated_at": b"false"},
+        {"version": b"1", "v\\u0065rsion": b"2"},
+    ],
+)
+def test_no_template_reads_a_deletion_or_what_is_no_version(fields):
+    templates, rows = parsed_with(30, **fields)
+    assert templates == []
+    assert len(rows) == 30
+
+
+@pytest.mark.parametrize("text", [b"1.0", b"1e2", b"007", b"12345678901234567890", b"", b"-"])
+def test_rare_forms_of_a_version_are_left_to_the_general_way(text):
+    shapes = Shapes(random.Random(4), plain=True)
+    ends = [b"5"] * 30 + [text]
+    block = b"\n".join(shapes.usual()[:-1] + b',"version":%s}' % end for end in ends)
+    parser = block_parser()
+    rows = rows_of_parsed(parser.parse(block, SOURCE), block)
+    assert len(parser._templates) == 1
+    assert_same_rows(rows, read_lines(block))
 
 
 def test_a_parser_whose_writer_changes_its_habits_learns_again():
