@@ -64,6 +64,9 @@ def _seeds(batch: pa.RecordBatch) -> tuple[Words, Words]:
         ],
         np.uint64,
     ).reshape(-1, 2)
+    if len(table) == 1:
+        high, low = table[0]
+        return np.full(batch.num_rows, high), np.full(batch.num_rows, low)
     rows = np.asarray(formats.indices).astype(np.int64) * len(quantities.dictionary)
     seeds = table[rows + np.asarray(quantities.indices)]
     return np.ascontiguousarray(seeds[:, 0]), np.ascontiguousarray(seeds[:, 1])
@@ -80,41 +83,44 @@ def _halves(text: bytes) -> tuple[int, int]:
 
 
 def _add_texts(high: Words, low: Words, texts: pa.Array) -> None:
-    """Stirs each row's text into its state, 8 bytes at a time, and then its length."""
+    """Stirs each row's text into its state, and then its length."""
     spans = Spans.from_arrow(texts)
     lengths = spans.lengths
-    long = lengths >= LONG
-    short_lengths = np.where(long, 0, lengths) if long.any() else lengths
-    most = int(short_lengths.max(initial=0))
-    for offset in range(0, most, 16):
-        rows = np.flatnonzero(short_lengths > offset) if offset else slice(None)
-        words = gather_words(spans.buffer, spans.starts[rows] + offset)
-        left = short_lengths[rows] - offset
-        for part, word in enumerate(words):
-            used = np.clip(left - 8 * part, 0, 8)
-            if not used.any():
-                break
-            # A word of no bytes leaves its row's state as it is.
-            stirred = _stirred(high[rows], low[rows], word & MASKS[used])
-            empty = used == 0
-            if empty.any():
-                stirred = (
-                    np.where(empty, high[rows], stirred[0]),
-                    np.where(empty, low[rows], stirred[1]),
-                )
-            high[rows], low[rows] = stirred
-    for row in np.flatnonzero(long).tolist():
+    long = np.flatnonzero(lengths >= LONG)
+    if len(long):
+        short = np.flatnonzero(lengths < LONG)
+        part = high[short], low[short]
+        _add_words(*part, spans.take(short))
+        high[short], low[short] = part
+    else:
+        _add_words(high, low, spans)
+    for row in long.tolist():
         begin = int(spans.starts[row])
-        halves = _halves(spans.buffer[begin : begin + int(lengths[row])].tobytes())
-        for half in halves:
-            word = np.array([half], np.uint64)
-            high[row : row + 1], low[row : row + 1] = _stirred(
-                high[row : row + 1], low[row : row + 1], word
-            )
+        for half in _halves(spans.buffer[begin : begin + int(lengths[row])].tobytes()):
+            one = slice(row, row + 1)
+            high[one], low[one] = _stirred(high[one], low[one], np.array([half], np.uint64))
     # NULL is none of the texts, not even the empty one.
     known = np.where(np.asarray(texts.is_null()), -1, lengths) if texts.null_count else lengths
     high ^= _unsigned(known) * SECOND
     low += _unsigned(known) * FIRST
+
+
+def _add_words(high: Words, low: Words, spans: Spans) -> None:
+    """Stirs each row's text into its state, 8 bytes at a time."""
+    lengths = spans.lengths
+    least, most = int(lengths.min(initial=LONG)), int(lengths.max(initial=0))
+    for offset in range(0, most, 16):
+        rows = np.flatnonzero(lengths > offset) if offset >= least else slice(None)
+        words = gather_words(spans.buffer, spans.starts[rows] + offset)
+        for begin, word in zip((offset, offset + 8), words, strict=True):
+            if begin + 8 <= least:
+                high[:], low[:] = _stirred(high, low, word)
+                continue
+            left = lengths[rows] - begin
+            some = np.flatnonzero(left > 0)
+            ends = word[some] & MASKS[np.minimum(left[some], 8)]
+            into = some if isinstance(rows, slice) else rows[some]
+            high[into], low[into] = _stirred(high[into], low[into], ends)
 
 
 def _stirred(high: Words, low: Words, words: Words) -> tuple[Words, Words]:

@@ -14,6 +14,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.balance import count
+from transforms.spill import Spilled, read_spilled, spill
 from transforms.versions import entries_of, joined, newest
 
 __all__ = ["DUPLICATES", "KeepLatestVersion", "LatestReadings"]
@@ -56,12 +57,17 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         duplicates: `latest`, or `keep` to let every reading through.
         shards: how many shares the readings are dealt into by the hash of their identity. One
             share must fit into a worker's memory, at some 100 bytes a reading.
+        spill_folder: a folder that all workers see, for a runner that is slow to shuffle large
+            elements: entries are written there and only their places are shuffled. The caller
+            removes it after the run.
 
     Raises:
         ValueError: another word for `duplicates`, or no shards.
     """
 
-    def __init__(self, duplicates: str = "latest", shards: int = SHARDS) -> None:
+    def __init__(
+        self, duplicates: str = "latest", shards: int = SHARDS, spill_folder: str | None = None
+    ) -> None:
         super().__init__()
         if duplicates not in DUPLICATES:
             msg = f"duplicates can be {' or '.join(DUPLICATES)}, not {duplicates!r}"
@@ -69,16 +75,17 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         if not 1 <= shards <= 1 << 16:
             msg = f"there can be 1 to {1 << 16} shards, not {shards}"
             raise ValueError(msg)
-        self._duplicates, self._shards = duplicates, shards
+        self._duplicates, self._shards, self._spill_folder = duplicates, shards, spill_folder
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> LatestReadings:
         if self._duplicates == "keep":
             return LatestReadings(pcoll, None)
+        by_identity = beam.ParDo(_ByIdentity(self._shards, self._spill_folder))
+        piece = pa.RecordBatch if self._spill_folder is None else Spilled
         entries = (
             pcoll
             | "AllTime" >> beam.WindowInto(GlobalWindows())
-            | "ByIdentity"
-            >> beam.ParDo(_ByIdentity(self._shards)).with_output_types(tuple[int, pa.RecordBatch])
+            | "ByIdentity" >> by_identity.with_output_types(tuple[int, piece])
             | "Versions" >> beam.GroupByKey()
             | "Newest" >> beam.ParDo(_Newest()).with_output_types(pa.RecordBatch)
         )
@@ -86,17 +93,18 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
 
 
 class _ByIdentity(beam.DoFn):
-    """Deals out the entries of a whole bundle: few, large pieces are shuffled."""
+    """Deals out the entries batch by batch, and passes them on in few, large pieces."""
 
-    def __init__(self, shards: int) -> None:
-        self._shards = shards
+    def __init__(self, shards: int, spill_folder: str | None) -> None:
+        self._shards, self._spill_folder = shards, spill_folder
 
     def start_bundle(self) -> None:
-        self._batches: list[pa.RecordBatch] = []
+        self._shares: dict[int, list[pa.RecordBatch]] = {}
         self._rows = 0
 
-    def process(self, element: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        self._batches.append(entries_of(element))
+    def process(self, element: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch | Spilled]]:
+        for share, entries in deal_out(entries_of(element), self._shards):
+            self._shares.setdefault(share, []).append(entries)
         self._rows += element.num_rows
         if self._rows >= FLUSH_FROM:
             yield from self._flush()
@@ -105,10 +113,13 @@ class _ByIdentity(beam.DoFn):
         for piece in self._flush():
             yield WindowedValue(piece, MAX_TIMESTAMP, (GlobalWindow(),))
 
-    def _flush(self) -> Iterator[tuple[int, pa.RecordBatch]]:
-        batches, self._batches, self._rows = self._batches, [], 0
-        if batches:
-            yield from deal_out(joined(batches), self._shards)
+    def _flush(self) -> Iterator[tuple[int, pa.RecordBatch | Spilled]]:
+        shares = {share: joined(batches) for share, batches in self._shares.items()}
+        self._shares, self._rows = {}, 0
+        if shares and self._spill_folder is not None:
+            yield from zip(shares, spill(shares.values(), self._spill_folder), strict=True)
+        else:
+            yield from shares.items()
 
 
 def deal_out(entries: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -125,9 +136,12 @@ def deal_out(entries: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.Rec
 
 
 class _Newest(beam.DoFn):
-    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        _, batches = element
-        found = newest(joined(list(batches)))
+    def process(
+        self, element: tuple[int, Iterable[pa.RecordBatch | Spilled]]
+    ) -> Iterator[pa.RecordBatch]:
+        _, pieces = element
+        batches = [read_spilled(each) if isinstance(each, Spilled) else each for each in pieces]
+        found = newest(joined(batches))
         count("duplicate", found.duplicates)
         count("superseded", found.superseded)
         yield found.entries
