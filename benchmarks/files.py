@@ -53,7 +53,8 @@ def _generator() -> str:
 
 def _path(folder: Path, recipe: Recipe) -> Path:
     order = "shuffled" if recipe.shuffled else "ordered"
-    name = f"{recipe.size}B-{recipe.days}d-{order}-{recipe.bad:g}bad-seed{recipe.seed}"
+    shares = f"{recipe.bad:g}bad-{recipe.repeated:g}repeated"
+    name = f"{recipe.size}B-{recipe.days}d-{order}-{shares}-seed{recipe.seed}"
     return folder / f"{name}-{_generator()}.jsonl"
 
 
@@ -91,7 +92,8 @@ def make_files(folder: Path, recipes: Sequence[Recipe]) -> list[DataFile]:
         command = [sys.executable, "-m", "benchmarks.generate", "--output", str(path)]
         command += ["--counts", str(path.with_suffix(".json"))]
         command += ["--bytes", str(recipe.size), "--days", str(recipe.days)]
-        command += ["--bad", str(recipe.bad), "--seed", str(recipe.seed)]
+        command += ["--bad", str(recipe.bad), "--repeated", str(recipe.repeated)]
+        command += ["--seed", str(recipe.seed)]
         command += ["--shuffle" if recipe.shuffled else "--no-shuffle"]
         subprocess.run(command, check=True)
     files = [_load(_path(folder, recipe), recipe) for recipe in recipes]

@@ -27,7 +27,8 @@ def generate(recipe: Recipe, path: Path) -> dict[str, Any]:
         path: where to write it; a file that is there is replaced.
 
     Returns:
-        The recipe, `readings` (lines in the file), `good` and `bad` (by reason of rejection).
+        The recipe, `readings` (lines in the file), `good`, `repeats` (lines that show an earlier
+        one again, good or bad) and `bad` (by reason of rejection).
 
     Raises:
         OSError: the file can't be written.
@@ -41,7 +42,8 @@ def generate(recipe: Recipe, path: Path) -> dict[str, Any]:
             bad.update(counts)
     unfinished.replace(path)
     good = recipe.records - sum(bad.values())
-    return {"recipe": asdict(recipe), "readings": recipe.records, "good": good, "bad": dict(bad)}
+    lines = {"readings": recipe.records, "good": good, "repeats": recipe.repeats}
+    return {"recipe": asdict(recipe), **lines, "bad": dict(bad)}
 
 
 def parse_size(text: str) -> int:
@@ -63,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bytes", default="1GB", help="size: 1GB, 10MB, 20000 (default 1GB)")
     parser.add_argument("--days", type=int, default=1, help="days from 2024-12-01 on (default 1)")
     parser.add_argument("--bad", type=float, default=0.0, help="share of bad records, 0 to 1")
+    parser.add_argument("--repeated", type=float, default=0.0, help="share of repeated lines")
     parser.add_argument(
         "--shuffle",
         action=argparse.BooleanOptionalAction,
@@ -75,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     try:
         size = parse_size(chosen.bytes)
-        recipe = Recipe(size, chosen.days, chosen.bad, chosen.shuffle, chosen.seed)
+        recipe = Recipe(size, chosen.days, chosen.bad, chosen.repeated, chosen.shuffle, chosen.seed)
         made = generate(recipe, chosen.output)
         if chosen.counts:
             chosen.counts.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")

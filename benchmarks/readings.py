@@ -54,6 +54,7 @@ class Recipe:
         size: about how many bytes; a good reading has about 153.
         days: from 2024-12-01 on, evenly filled.
         bad: the share of records that are not readings, 0 to 1.
+        repeated: the share of lines that repeat an earlier line, 0 to 0.5.
         shuffled: in random order instead of time order.
         seed: another seed, other readings.
 
@@ -64,6 +65,7 @@ class Recipe:
     size: int
     days: int = 1
     bad: float = 0.0
+    repeated: float = 0.0
     shuffled: bool = False
     seed: int = 1
 
@@ -74,6 +76,28 @@ class Recipe:
                 f"size={self.size}, days={self.days}, bad={self.bad}, seed={self.seed}"
             )
             raise ValueError(msg)
+        if not 0 <= self.repeated <= 0.5:
+            msg = f"repeated must be between 0 and 0.5, not {self.repeated}"
+            raise ValueError(msg)
+
+    @property
+    def _repeat_every(self) -> int:
+        """Each so many lines one repeats an earlier one; 0 where none does."""
+        return round(1 / self.repeated) if self.repeated else 0
+
+    @property
+    def repeats(self) -> int:
+        """How many lines repeat an earlier one."""
+        return self.records // self._repeat_every if self._repeat_every else 0
+
+    def originals(self, numbers: Integers) -> Integers:
+        """The number of the line that each line shows: its own, or an earlier one."""
+        every = self._repeat_every
+        if not every:
+            return numbers
+        earlier = _upper(_draw(self.seed, 8, numbers), 2**31) % np.maximum(numbers, 1)
+        earlier -= earlier % every == every - 1
+        return np.where(numbers % every == every - 1, earlier, numbers)
 
     @property
     def records(self) -> int:
@@ -253,6 +277,7 @@ def make_lines(recipe: Recipe, start: int, stop: int) -> tuple[bytes, dict[str, 
     numbers = np.arange(start, stop, dtype=np.int64)
     if recipe.shuffled:
         numbers = _shuffle(numbers, recipe.records, recipe.seed)
+    numbers = recipe.originals(numbers)
     lines = np.tile(TEMPLATE, (len(numbers), 1))
     _write_fields(lines, recipe, numbers)
     bad = _spoil(lines, recipe, numbers)

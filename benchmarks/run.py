@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.answers import AnswersDifferError
+from benchmarks.corrections import increments, with_versions
 from benchmarks.experiments import Bench
 from benchmarks.files import NoSpaceError, make_files
 from benchmarks.measure import CommandFailedError
@@ -84,7 +85,8 @@ def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
     by_days = [Recipe(size, days, shuffled=order) for order in (False, True) for days in plan.days]
     by_bad = [Recipe(size, bad=share) for share in plan.bad]
     for_beam = [Recipe(each) for each in plan.beam]
-    recipes = list(dict.fromkeys([*by_size, *by_days, *by_bad, *for_beam]))
+    repeated, more = Recipe(size, repeated=0.1), Recipe(plan.sizes[0], seed=2)
+    recipes = list(dict.fromkeys([*by_size, *by_days, *by_bad, *for_beam, repeated, more]))
     bench.say(f"files of readings in {data}")
     files = dict(zip(recipes, make_files(data, recipes), strict=True))
     small, large = (files[recipe] for recipe in for_beam)
@@ -93,6 +95,8 @@ def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
     return [
         bench.against_script([files[recipe] for recipe in by_size]),
         bench.against_beam_rows(small, large, whole),
+        with_versions(bench, files[repeated]),
+        increments(bench, whole, files[more]),
         bench.over_days([files[recipe] for recipe in by_days]),
         bench.with_bad_records([files[recipe] for recipe in by_bad]),
         *bench.steps(files[by_bad[0]], files[by_bad[-1]]),

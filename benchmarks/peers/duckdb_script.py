@@ -27,7 +27,7 @@ import shapely
 
 from benchmarks.peers.regions import Regions, read_regions
 
-__all__ = ["hourly_means", "main"]
+__all__ = ["hourly_means", "main", "place"]
 
 Floats = npt.NDArray[np.float64]
 Partials = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]
@@ -42,7 +42,8 @@ QUERY = """
 """
 
 
-def _place(longitudes: Floats, latitudes: Floats, regions: Regions) -> npt.NDArray[np.int64]:
+def place(longitudes: Floats, latitudes: Floats, regions: Regions) -> npt.NDArray[np.int64]:
+    """The number of the region of each point, -1 for none."""
     placed = np.full(len(longitudes), -1, np.int64)
     for number, polygon in enumerate(regions.polygons):
         west, south, east, north = regions.bounds[number]
@@ -84,7 +85,7 @@ def _reduce(batch: pa.RecordBatch, regions: Regions, nearest: bool) -> Partials:
     hours, latitudes, longitudes, temperatures = (
         column.to_numpy(zero_copy_only=False) for column in batch.columns[:4]
     )
-    placed = _place(longitudes, latitudes, regions)
+    placed = place(longitudes, latitudes, regions)
     if nearest:
         french = np.asarray(batch.column(4).to_numpy(zero_copy_only=False) == "France")
         _place_nearest(placed, longitudes, latitudes, french, regions)
