@@ -2,166 +2,208 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.transforms.window import GlobalWindow, GlobalWindows
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.coders import BooleanCoder, PickleCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Duration, Timestamp
 
-from connectors.local_store import LocalStore, RunRecord, StoredFile
-from schemas.tables import arrow_schema
-from transforms.numbers import MICROS
+import transforms.batches  # noqa: F401 - registers the coder of batches
+from connectors.local_archive import WriteArchive
+from connectors.local_rows import (
+    TABLES,
+    Run,
+    ToTable,
+    means_table,
+    outside_table,
+    rejected_table,
+)
+from connectors.local_store import LocalStore, StoredFile
+from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
+from connectors.local_writers import WriteEntries, WriteRows
+from transforms.balance import count
+from transforms.triggers import all_at_once
 
-__all__ = ["TABLES", "Run", "WriteToStore", "means_table", "outside_table", "rejected_table"]
+__all__ = [
+    "ENTRIES",
+    "TABLES",
+    "WRITERS",
+    "Run",
+    "WriteToStore",
+    "means_table",
+    "outside_table",
+    "rejected_table",
+]
 
-FILE_BYTES = 64 << 20
-"""Bytes of rows that are held in memory before they become a file."""
+ENTRIES = "entries"
+"""The input with the entries that `KeepLatestVersion` gives."""
 
+ARCHIVE = "readings"
+MakeWriter = Callable[[str, Run], beam.DoFn]
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The run whose results are written.
+WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(folder, run.run_id)}
+"""Tables whose files are written by a DoFn of their own, and how it is made."""
 
-    Attributes:
-        run_id: its unique name.
-        revision: the revision of its rows.
-        started_at: when it began, UTC.
-        inputs: the inputs as the user named them.
-    """
+FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
+WAITING = beam.DoFn.StateParam(ReadModifyWriteStateSpec("waiting", BooleanCoder()))
+COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
+END = TimerSpec("end", TimeDomain.WATERMARK)
+SET_COMMIT, SET_END = beam.DoFn.TimerParam(COMMIT), beam.DoFn.TimerParam(END)
 
-    run_id: str
-    revision: int
-    started_at: datetime.datetime
-    inputs: tuple[str, ...]
-
-    def record(self, files: Iterable[StoredFile]) -> RunRecord:
-        """The run as the manifest remembers it."""
-        rows: dict[str, int] = {}
-        for file in files:
-            rows[file.table] = rows.get(file.table, 0) + file.rows
-        return RunRecord(
-            run_id=self.run_id,
-            revision=self.revision,
-            started_at=self.started_at.isoformat(),
-            finished_at=datetime.datetime.now(datetime.UTC).isoformat(),
-            inputs=list(self.inputs),
-            counts=rows,
-        )
-
-
-ToTable = Callable[[pa.RecordBatch, Run], pa.RecordBatch]
-
-
-def means_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
-    """A batch of means as rows of `regional_means_revisions`."""
-    now = pa.scalar(datetime.datetime.now(datetime.UTC), pa.timestamp("us", tz="UTC"))
-    more = {"revision": run.revision, "emitted_at": now, "run_id": run.run_id}
-    return _with_columns("regional_means_revisions", batch, more)
-
-
-def rejected_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
-    """A batch of rejected records as rows of `rejected_readings`."""
-    return _with_columns("rejected_readings", batch, {"run_id": run.run_id})
-
-
-def outside_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
-    """The readings of a batch that lie in no region, as rows of `outside_readings`."""
-    outside = batch.filter(batch.column("region_code").is_null())
-    value = pa.array(outside.column("value_micros").to_numpy() / MICROS)
-    return _with_columns("outside_readings", outside, {"value": value, "run_id": run.run_id})
-
-
-TABLES: dict[str, ToTable] = {
-    "regional_means_revisions": means_table,
-    "rejected_readings": rejected_table,
-    "outside_readings": outside_table,
-}
-"""How a batch becomes rows of each table."""
+IN_ARCHIVE = {"outside_readings"}
+"""Tables that are not written where there is an archive: they can be read from it."""
 
 
 class WriteToStore(beam.PTransform):
-    """Writes batches to files of the store, and commits them all at once when all are written.
+    """Writes batches to files of the store, and commits them.
 
-    The input is a dictionary from a table's name to a PCollection of batches. Until the commit,
-    which is the last step, the store is as it was.
+    The input is a dictionary from a table's name to a PCollection of batches; the entries of
+    `KeepLatestVersion`, by which runs that share readings are settled, are the input `entries`.
+    Without entries the run counts every reading that it brings, whoever has brought it before.
+
+    Of bounded inputs all is committed at once when all is written; until then the store is as it
+    was. Of unbounded inputs, what has been written is committed every `commit_every` seconds by
+    the clock, and at the end; on a runner that loses timers by the clock, at the end only. Files
+    that a restarted pipeline hands over again change nothing.
+
+    What the commit finds out about readings that other runs have brought is added to the counters
+    of the namespace `balance`: `counted` falls, `duplicate` and `superseded` rise.
 
     Args:
         folder: the store's folder, which all workers must see.
         run: the run.
         tables: how a batch becomes rows of each table.
+        writers: tables whose files are written by a DoFn of their own.
+        commit_every: seconds between the commits of unbounded inputs.
 
     Raises:
         StoreError: from the pipeline, when the store cannot be written.
     """
 
-    def __init__(self, folder: str, run: Run, tables: dict[str, ToTable]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        run: Run,
+        tables: Mapping[str, ToTable] = TABLES,
+        writers: Mapping[str, MakeWriter] = WRITERS,
+        commit_every: float = 1.0,
+    ) -> None:
         super().__init__()
-        self._folder, self._run, self._tables = folder, run, tables
+        self._folder, self._run = folder, run
+        self._tables, self._writers = tables, writers
+        self._commit_every = commit_every
 
     def expand(self, pcolls: dict[str, beam.PCollection[pa.RecordBatch]]) -> beam.PCollection[str]:
         files = [
-            batches
-            | f"AllTime_{table}" >> beam.WindowInto(GlobalWindows())
-            | f"Write_{table}" >> beam.ParDo(_Write(self._folder, self._run, table, to_table))
-            for table, to_table in self._tables.items()
-            if (batches := pcolls.get(table)) is not None
+            pcolls[name]
+            | f"AllTime_{name}" >> all_at_once()
+            | f"Write_{name}" >> beam.ParDo(writer).with_output_types(StoredFile)
+            for name, writer in self._made(pcolls)
         ]
         written = files | "Written" >> beam.Flatten()
-        begin = files[0].pipeline | "Begin" >> beam.Create([None])
-        return begin | "Commit" >> beam.Map(
-            _commit, self._folder, self._run, beam.pvalue.AsList(written)
-        ).with_output_types(str)
+        duplicates = "latest" if ENTRIES in pcolls else "keep"
+        if all(batches.is_bounded for batches in pcolls.values()):
+            begin = written.pipeline | "Begin" >> beam.Create([None])
+            return begin | "Commit" >> beam.Map(
+                _commit_batch, self._folder, self._run, duplicates, beam.pvalue.AsList(written)
+            ).with_output_types(str)
+        committer = _CommitStream(self._folder, self._run, duplicates, self._commit_every)
+        return (
+            written
+            | "AtOnce" >> all_at_once()
+            | "ToOne" >> beam.Map(_to_one).with_output_types(tuple[str, Any])
+            | "Commit" >> beam.ParDo(committer).with_output_types(str)
+        )
+
+    def _made(self, given: Mapping[str, Any]) -> Iterator[tuple[str, beam.DoFn]]:
+        """The DoFns that write the files, by the input that they take."""
+        if ENTRIES in given:
+            yield ENTRIES, WriteEntries(self._folder, self._run)
+        for name, make in self._writers.items():
+            if name in given:
+                yield name, make(self._folder, self._run)
+        for name, to_table in self._tables.items():
+            if name in given and not (name in IN_ARCHIVE and ARCHIVE in given):
+                yield name, WriteRows(self._folder, self._run, name, to_table)
 
 
-class _Write(beam.DoFn):
-    def __init__(self, folder: str, run: Run, table: str, to_table: ToTable) -> None:
-        self._folder, self._run = folder, run
-        self._table, self._to_table = table, to_table
-
-    def start_bundle(self) -> None:
-        self._batches: list[pa.RecordBatch] = []
-        self._bytes = 0
-
-    def process(self, element: pa.RecordBatch) -> Iterator[StoredFile]:
-        rows = self._to_table(element, self._run)
-        if rows.num_rows:
-            self._batches.append(rows)
-            self._bytes += rows.nbytes
-        if self._bytes >= FILE_BYTES:
-            yield self._file()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._batches:
-            yield WindowedValue(self._file(), MAX_TIMESTAMP, (GlobalWindow(),))
-
-    def _file(self) -> StoredFile:
-        batches, self._batches, self._bytes = self._batches, [], 0
-        return LocalStore(self._folder).write(self._table, batches)
+def _to_one(file: StoredFile) -> tuple[str, StoredFile]:
+    return "store", file
 
 
-def _commit(_: None, folder: str, run: Run, files: list[StoredFile]) -> str:
+def _commit_batch(_: None, folder: str, run: Run, duplicates: str, files: list[StoredFile]) -> str:
     # A run that found nothing leaves no trace.
     if files:
-        LocalStore(folder).commit(run.record(files), files)
+        _commit(folder, run, duplicates, files, BATCH, FINISHED)
     return run.run_id
 
 
-def _with_columns(table: str, batch: pa.RecordBatch, more: dict[str, object]) -> pa.RecordBatch:
-    """The batch with the table's columns; `more` holds arrays, or values that fill a column."""
-    schema = arrow_schema(table)
-    columns = []
-    for field in schema:
-        if field.name in more:
-            value = more[field.name]
-            filled = value if isinstance(value, pa.Array) else pa.repeat(value, batch.num_rows)
-            columns.append(filled)
-        else:
-            columns.append(batch.column(field.name))
-    return pa.RecordBatch.from_arrays(
-        [column.cast(field.type) for column, field in zip(columns, schema, strict=True)],
-        schema=schema,
-    )
+def _commit(
+    folder: str, run: Run, duplicates: str, files: list[StoredFile], kind: str, status: str
+) -> None:
+    record = run.record(files, kind, status, duplicates=duplicates)
+    for name, amount in LocalStore(folder).commit(record, files).changes.items():
+        count(name, amount)
+
+
+class _CommitStream(beam.DoFn):
+    """Collects the names of files and commits them by the clock, and at the end of all time.
+
+    Elements out are the run's identifier, one a commit.
+    """
+
+    def __init__(self, folder: str, run: Run, duplicates: str, commit_every: float) -> None:
+        self._folder, self._run, self._duplicates = folder, run, duplicates
+        self._every = Duration(seconds=commit_every)
+
+    def process(
+        self,
+        element: tuple[str, StoredFile],
+        files: Any = FILES,
+        waiting: Any = WAITING,
+        commit: Any = SET_COMMIT,
+        end: Any = SET_END,
+    ) -> None:
+        files.add(element[1])
+        # A timer that is set again is put off.
+        if not waiting.read():
+            waiting.write(True)
+            commit.set(Timestamp.now() + self._every)
+            end.set(GlobalWindow().max_timestamp())
+
+    @on_timer(COMMIT)
+    def commit_by_the_clock(
+        self,
+        files: Any = FILES,
+        waiting: Any = WAITING,
+    ) -> Iterator[str]:
+        """Commits what has been written since the last time."""
+        yield from self._commit(files, waiting, RUNNING)
+
+    @on_timer(END)
+    def commit_the_rest(
+        self,
+        files: Any = FILES,
+        waiting: Any = WAITING,
+    ) -> Iterator[str]:
+        """Commits what is left, and says that the run is finished."""
+        yield from self._commit(files, waiting, FINISHED)
+
+    def _commit(self, files: Any, waiting: Any, status: str) -> Iterator[str]:
+        written = list(files.read())
+        if written or status == FINISHED:
+            _commit(self._folder, self._run, self._duplicates, written, STREAM, status)
+            yield self._run.run_id
+        # What is cleared here and committed again after a failure changes nothing.
+        files.clear()
+        waiting.clear()

@@ -16,10 +16,10 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.console import fail, write_out
+from pipelines.job import Job, job_of
 from pipelines.options import UsageError, check_beam_options, parse_options
 from pipelines.startup import import_beam, needs_cloud
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from connectors.input_files import InputFile
     from connectors.local_sink import Run
-    from transforms.windows import SlidingWindow
 
 __all__ = ["build", "main"]
 
@@ -37,38 +36,46 @@ OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|StoreError): (.*)$", re.MULTIL
 WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
 
 
-def build(
-    pipeline: beam.Pipeline,
-    files: Sequence[InputFile],
-    windows: Sequence[SlidingWindow],
-    message_format: str,
-    output: str,
-    run: Run,
-) -> None:
+def build(pipeline: beam.Pipeline, files: Sequence[InputFile], job: Job, run: Run) -> None:
     """The whole job.
 
     Args:
         pipeline: to build it in.
         files: what is read.
-        windows: the windows wanted.
-        message_format: how the messages are written.
-        output: the folder of the store.
+        job: what is made of it, and where that goes.
         run: the run that the rows belong to.
     """
     from connectors import local_sink as sink  # noqa: PLC0415 - Beam takes a second to import
     from connectors.read_files import ReadFiles  # noqa: PLC0415
-    from transforms import AssignRegions, ParseReadings, RegionalMeans  # noqa: PLC0415
+    from transforms import (  # noqa: PLC0415
+        AssignRegions,
+        KeepLatestVersion,
+        ParseReadings,
+        RegionalMeans,
+    )
 
-    parse = ParseReadings(message_format, hash_raw=False)
+    parse = ParseReadings(
+        job.message_format,
+        hash_raw=False,
+        allowed_lateness=job.triggers.allowed_lateness,
+        max_future=job.max_future,
+    )
+    keep = KeepLatestVersion(job.duplicates, job.shards, job.spill_folder, job.remember_versions)
     parsed = pipeline | "Read" >> ReadFiles(files) | "Parse" >> parse
     placed = parsed.readings | "Place" >> AssignRegions()
-    means = placed | "Means" >> RegionalMeans(windows)
+    latest = placed | "Latest" >> keep
+    means = latest.readings | "Means" >> RegionalMeans(
+        job.windows, triggers=job.triggers, partials=True
+    )
     results = {
         "regional_means_revisions": means,
         "rejected_readings": parsed.rejected,
-        "outside_readings": placed,
     }
-    results | "Store" >> sink.WriteToStore(output, run, sink.TABLES)
+    if latest.entries is not None:
+        results[sink.ENTRIES] = latest.entries
+    if job.archive:
+        results["readings"] = placed
+    results | "Store" >> sink.WriteToStore(job.output, run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +97,7 @@ def _main(arguments: Sequence[str]) -> int:
     try:
         options, rest = parse_options(arguments)
         import_beam(cloud=needs_cloud(arguments))
-        windows = _windows(options.window)
+        job = job_of(options)
         if rest:
             check_beam_options(rest)
     except UsageError as error:
@@ -99,7 +106,7 @@ def _main(arguments: Sequence[str]) -> int:
     from connectors.local_store import StoreError  # noqa: PLC0415
 
     try:
-        return _run(options, rest, windows)
+        return _run(options, rest, job)
     except (InputError, StoreError) as error:
         return fail(WHILE_RUNNING.sub("", str(error)), FAILURE)
     except Exception as error:
@@ -108,16 +115,7 @@ def _main(arguments: Sequence[str]) -> int:
         return fail(_sentence(error), FAILURE)
 
 
-def _windows(texts: Sequence[str]) -> list[SlidingWindow]:
-    from transforms.windows import parse_window  # noqa: PLC0415
-
-    try:
-        return [parse_window(text) for text in texts]
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[SlidingWindow]) -> int:
+def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
     import apache_beam as beam  # noqa: PLC0415
 
     from connectors.input_files import InputError, match_inputs, open_file, pieces  # noqa: PLC0415
@@ -137,27 +135,30 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
         raise InputError(msg)
     for file in files:
         open_file(file).close()
-    output = str(options.output)
-    store = LocalStore(output)
+    store = LocalStore(job.output)
     store.prepare()
+    # What the store holds already is computed for these readings, too.
+    job = job.with_windows(store.families()).for_size(files)
     run = Run(
         run_id=uuid.uuid4().hex,
         revision=store.next_revision(),
         started_at=datetime.datetime.now(datetime.UTC),
         inputs=tuple(options.input),
+        windows=tuple((window.size, window.period) for window in job.windows),
     )
     if not options.verbose:
         logging.disable(logging.CRITICAL)
     local = LocalRunner(rest, total, len(list(pieces(files))))
     pipeline = beam.Pipeline(runner=local.runner, options=local.options)
-    build(pipeline, files, windows, options.message_format, str(Path(output).absolute()), run)
     plain = total if not any(file.is_gzip for file in files) else None
     shown = not options.quiet and options.format == "table"
     with (
         contextlib.nullcontext() if options.verbose else hidden_errors(),
+        job.spilling(enabled=bool(local.forks)) as spilling_job,
         local.workers([(SOURCE, BYTES_READ), ("balance", "read")]) as state,
         progress_bar(plain, state, shown=shown),
     ):
+        build(pipeline, files, spilling_job, run)
         result = pipeline.run()
         result.wait_until_finish()
     balance = read_balance(result.metrics())
@@ -174,7 +175,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str], windows: Sequence[Sli
     seconds = time.monotonic() - began
     rejected = names_in(result.metrics(), REASONS)
     try:
-        summary = summarise(output, run.run_id, balance, rejected, damaged, seconds, size)
+        summary = summarise(options.output, run.run_id, balance, rejected, damaged, seconds, size)
     except StoreError as error:
         return fail(f"the results are stored, but cannot be shown: {error}", FAILURE)
     text = as_json(summary) if options.format == "json" else as_text(summary)

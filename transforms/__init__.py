@@ -1,11 +1,19 @@
 """Reusable Beam transforms over batches of sensor readings."""
 
-from transforms.assign_regions import AssignRegions
-from transforms.batches import BatchReadings, ToRows
-from transforms.parse_readings import ParseReadings
-from transforms.payload import Payload
-from transforms.regional_means import HourlyMeans, RegionalMeans, SlidingMeans
-from transforms.windows import HOURLY, SLIDING, SlidingWindow, parse_window
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transforms.assign_regions import AssignRegions
+    from transforms.batches import BatchReadings, ToRows
+    from transforms.keep_latest import KeepLatestVersion
+    from transforms.parse_readings import ParseReadings
+    from transforms.payload import Payload
+    from transforms.regional_means import HourlyMeans, RegionalMeans, SlidingMeans
+    from transforms.triggers import Triggers
+    from transforms.windows import HOURLY, SLIDING, SlidingWindow, parse_window
 
 __all__ = [
     "HOURLY",
@@ -13,11 +21,34 @@ __all__ = [
     "AssignRegions",
     "BatchReadings",
     "HourlyMeans",
+    "KeepLatestVersion",
     "ParseReadings",
     "Payload",
     "RegionalMeans",
     "SlidingMeans",
     "SlidingWindow",
     "ToRows",
+    "Triggers",
     "parse_window",
 ]
+
+HOMES = {
+    "assign_regions": ("AssignRegions",),
+    "batches": ("BatchReadings", "ToRows"),
+    "keep_latest": ("KeepLatestVersion",),
+    "parse_readings": ("ParseReadings",),
+    "payload": ("Payload",),
+    "triggers": ("Triggers",),
+    "regional_means": ("HourlyMeans", "RegionalMeans", "SlidingMeans"),
+    "windows": ("HOURLY", "SLIDING", "SlidingWindow", "parse_window"),
+}
+"""Where each name is defined. It is imported when it is first asked for: Beam takes a second, and
+the functions that stand beside the transforms do without it."""
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"transforms.{home}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

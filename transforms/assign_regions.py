@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+import transforms.batches  # noqa: F401 - registers the coder of batches
 from geo import RegionIndex
 from schemas.reading import PLACED_READINGS
-from transforms.balance import count
 
 __all__ = ["AssignRegions", "assign_regions"]
 
@@ -55,8 +54,7 @@ class AssignRegions(
 
     Elements in are batches of schema `READINGS`, elements out the same with `region_code` and
     `region` (schema `PLACED_READINGS`). Readings in no region stay in their batch with NULLs: the
-    means leave them out, and they can be filtered. The counters `outside` and `no_place` of the
-    namespace `balance` count them, but not deletions, which have no place either.
+    means leave them out and count them, and they can be filtered.
 
     Args:
         regions: makes the index, once a worker; the 18 regions of France by default. It must be
@@ -84,21 +82,4 @@ class _Assign(beam.DoFn):
         self._index = self._regions()
 
     def process(self, element: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        placed = assign_regions(element, self._index)
-        no_place, deleted = _without_place(element), _deletions(element)
-        count("no_place", no_place - deleted)
-        count("outside", placed.column("region_code").null_count - no_place)
-        yield placed
-
-
-def _without_place(batch: pa.RecordBatch) -> int:
-    """How many rows lack a longitude or a latitude."""
-    longitude, latitude = batch.column("longitude"), batch.column("latitude")
-    if not longitude.null_count and not latitude.null_count:
-        return 0
-    return int(pc.sum(pc.or_(longitude.is_null(), latitude.is_null())).as_py())
-
-
-def _deletions(batch: pa.RecordBatch) -> int:
-    """How many rows are deletions: none of them has a place."""
-    return int(batch.column("deleted").true_count)
+        yield assign_regions(element, self._index)

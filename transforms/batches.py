@@ -16,7 +16,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.reading import READINGS, VersionKind
-from transforms.interpret import MAX_LATITUDE, MAX_LONGITUDE, MAX_VALUE
+from transforms.measurements import MAX_LATITUDE, MAX_LONGITUDE, MAX_VALUE
 from transforms.numbers import MICROS, float_to_micros
 
 __all__ = ["BatchCoder", "BatchReadings", "ToRows", "batch_rows", "rows_of", "stamped"]
@@ -48,6 +48,10 @@ class BatchCoder(beam.coders.Coder):
         """The batch of an Arrow stream."""
         with pa.ipc.open_stream(encoded) as reader:
             return reader.read_next_batch()
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """Bytes of the batch, about: runners ask often, and encoding it copies all of it."""
+        return int(value.nbytes)
 
     def is_deterministic(self) -> bool:
         """False: equal rows may be laid out in different ways."""

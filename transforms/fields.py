@@ -8,12 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.numbers import Numbers
-from transforms.spans import Spans
+from transforms.spans import Bools, Spans
 
-__all__ = ["MISSING", "NULL", "NUMBER", "OTHER", "STRING", "Field", "Fields"]
+__all__ = ["DOUBT", "MISSING", "NULL", "NUMBER", "OTHER", "STRING", "Fault", "Field", "Fields"]
 
 MISSING, NULL, STRING, NUMBER, OTHER = range(5)
 """Kinds of a field's value. OTHER is a boolean, an object or an array."""
+
+DOUBT = "doubt"
+"""Stands in place of a reason where only a JSON parser can decide."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,18 @@ class Fields:
 
     rows: npt.NDArray[np.int64]
     by_key: dict[str, Field]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with some of n records.
+
+    Attributes:
+        wrong: which ones.
+        reason: one of `schemas.reasons.REASONS`, or `DOUBT`.
+        detail: the case as a sentence.
+    """
+
+    wrong: Bools
+    reason: str
+    detail: str

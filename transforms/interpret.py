@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 
@@ -13,20 +13,18 @@ import pyarrow as pa
 from schemas.message_formats import MessageFormat
 from schemas.reading import READINGS, VersionKind
 from schemas.reasons import Causes
-from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
+from transforms.fields import DOUBT, MISSING, NULL, NUMBER, OTHER, Fault, Field, Fields
+from transforms.measurements import read_measurements
 from transforms.message_versions import read_deletions, read_versions
-from transforms.numbers import parse_numbers
-from transforms.spans import Bools, Floats, Ints, Spans, gather_words
-from transforms.timestamps import parse_timestamps
+from transforms.spans import Bools, Floats, Ints, Spans
 
-__all__ = ["MAX_VALUE", "Columns", "interpret", "reading_batch"]
+__all__ = ["UNSURE", "Columns", "interpret", "reading_batch"]
 
-MAX_VALUE = 1e9
-"""Values beyond ±1e9 are `out_of_range`: no sensor means them, and sums must stay exact."""
+UNSURE = 255
+"""The cause of a record on which only a JSON parser can decide."""
 
-MAX_LATITUDE, MAX_LONGITUDE = 90.0, 180.0
-FRANCE = ("france", "fr", "fra")
-"""What a message may write, in any case, to say that its country is France."""
+LONGEST_DECIMAL = 32
+"""Bytes of the longest number with a fraction that is kept as it is written."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,9 @@ def interpret(
         fields: of n records; keys that the format does not name are not looked at.
         message_format: which key is what.
         causes: gives the numbers of the causes; new ones are added.
-        strict: the numbers' text has not been through a JSON parser: what is not exact JSON
-            syntax gets the cause `not_json`. Causes then only say that a record must be read
-            the general way; rare forms of timestamps get one, too.
+        strict: the fields are those of records that fit a template: none is missing, but the
+            numbers' text has not been through a JSON parser. What may not be exact JSON
+            syntax gets the cause `UNSURE`, and so do rare forms of timestamps and versions.
 
     Returns:
         n rows. Where several things are wrong with a record, the first in the order of
@@ -80,65 +78,41 @@ def interpret(
         after all others. In a deletion only the id and the version are looked at.
     """
     form, by_key = message_format, fields.by_key
-    cause = np.zeros(len(fields.rows), np.uint8)
+    count = len(fields.rows)
+    cause = np.zeros(count, np.uint8)
 
-    deleted, faults = read_deletions(fields, form)
-    some_deleted = bool(deleted.any())
+    def blame(faults: Iterable[Fault], among: npt.NDArray[np.int64] | None = None) -> None:
+        for fault in faults:
+            if fault.wrong.any():
+                rows = np.flatnonzero(fault.wrong) if among is None else among[fault.wrong]
+                if fault.reason == DOUBT:
+                    cause[rows] = UNSURE
+                else:
+                    cause[rows[cause[rows] == 0]] = causes.number(fault.reason, fault.detail)
 
-    def blame(wrong: Bools, reason: str, detail: str, *, always: bool = False) -> None:
-        if some_deleted and not always:
-            wrong = wrong & ~deleted
-        if wrong.any():
-            cause[wrong & (cause == 0)] = causes.number(reason, detail)
-
-    for kind, reason, says in (
-        (MISSING, "missing_field", "the field {} is missing"),
-        (NULL, "null_value", "the field {} is null"),
-        (OTHER, "wrong_type", ""),
-    ):
-        for key in form.required:
-            detail = says.format(key) or _wrong_type(key, form)
-            blame(by_key[key].kinds == kind, reason, detail, always=key == form.id)
-
-    identifier = by_key[form.id]
-    numbers = {
-        key: by_key[key].numbers or parse_numbers(by_key[key].spans, micros=key == form.value)
-        for key in (form.longitude, form.latitude, form.value)
-    }
-    if strict:
-        for key, read in numbers.items():
-            doubtful = (by_key[key].kinds == NUMBER) & ~read.is_json
-            blame(doubtful, "not_json", "a number is not JSON")
-        blame(_leading_zero(identifier), "not_json", "a number is not JSON", always=True)
-    fractional = (identifier.kinds == NUMBER) & _not_integer(identifier)
-    blame(fractional, "wrong_type", _wrong_type(form.id, form), always=True)
-    for key in (form.latitude, form.longitude, form.value):
-        blame(~numbers[key].is_number, "wrong_type", _wrong_type(key, form))
-
-    times = parse_timestamps(by_key[form.time].spans, hasty=strict)
-    blame(~times.good, "bad_timestamp", f"the field {form.time} is not a timestamp we know")
-    longitudes, latitudes = numbers[form.longitude].values, numbers[form.latitude].values
-    for key, values, most in (
-        (form.latitude, latitudes, MAX_LATITUDE),
-        (form.longitude, longitudes, MAX_LONGITUDE),
-    ):
-        detail = f"the field {key} is not a number from -{most:.0f} to {most:.0f}"
-        blame(~(np.abs(values) <= most), "bad_coordinates", detail)
-    value = numbers[form.value]
-    blame(~np.isfinite(value.values), "not_finite", f"the field {form.value} is not finite")
-    detail = f"the field {form.value} is beyond ±{MAX_VALUE:.0e}"
-    blame(np.abs(value.values) > MAX_VALUE, "out_of_range", detail)
-
+    deleted, doubts = read_deletions(fields, form)
+    if not strict:
+        blame(_lacks(by_key, form, deleted))
+    blame(_wrong_ids(by_key[form.id], form, strict=strict))
+    rows = None if strict else np.flatnonzero((cause == 0) & ~deleted)
+    if rows is None or len(rows) == count:
+        measured = read_measurements(by_key, form, strict=strict)
+        blame(measured.faults)
+    else:
+        # Whoever is blamed already is spared the cost of reading the rest.
+        left = {key: field.take(rows) for key, field in by_key.items()}
+        measured = read_measurements(left, form)
+        blame(measured.faults, rows)
+        measured = measured.spread(rows, count)
     versions = read_versions(fields, form, strict=strict)
-    for fault in (*faults, *versions.faults):
-        blame(fault.rows, fault.reason, fault.detail, always=True)
+    blame([*doubts, *versions.faults])
     return Columns(
-        identifier.spans,
-        times.micros,
-        longitudes,
-        latitudes,
-        value.micros,
-        _says_france(by_key[form.country]) & ~deleted,
+        by_key[form.id].spans,
+        measured.times,
+        measured.longitudes,
+        measured.latitudes,
+        measured.micros,
+        measured.in_france,
         versions.numbers,
         versions.kinds,
         deleted,
@@ -204,18 +178,41 @@ def reading_batch(
     )
 
 
-def _wrong_type(key: str, form: MessageFormat) -> str:
-    wanted = "a string or an integer" if key in (form.id, form.time) else "a number"
-    return f"the field {key} is not {wanted}"
+def _lacks(by_key: Mapping[str, Field], form: MessageFormat, deleted: Bools) -> Iterator[Fault]:
+    """Which messages lack a field, or have something there that is no string and no number."""
+    some_deleted = bool(deleted.any())
+    for kind, reason, says in (
+        (MISSING, "missing_field", "the field {} is missing"),
+        (NULL, "null_value", "the field {} is null"),
+        (OTHER, "wrong_type", "the field {} is not {}"),
+    ):
+        for key in form.required:
+            wrong = by_key[key].kinds == kind
+            if some_deleted and key != form.id:
+                wrong &= ~deleted
+            yield Fault(wrong, reason, says.format(key, _wanted(key, form)))
+
+
+def _wrong_ids(identifier: Field, form: MessageFormat, *, strict: bool) -> Iterator[Fault]:
+    if strict:
+        yield Fault(_leading_zero(identifier), DOUBT, "a number may not be JSON")
+    fractional = (identifier.kinds == NUMBER) & _not_integer(identifier)
+    detail = f"the field {form.id} is not {_wanted(form.id, form)}"
+    yield Fault(fractional, "wrong_type", detail)
+
+
+def _wanted(key: str, form: MessageFormat) -> str:
+    return "a string or an integer" if key in (form.id, form.time) else "a number"
 
 
 def _not_integer(field: Field) -> Bools:
     """Where the text of a number has a dot, an exponent or a letter (NaN)."""
     if not (field.kinds == NUMBER).any():
         return np.zeros(len(field.kinds), bool)
-    text = field.spans.gather(field.spans.starts, 24)
+    text = field.spans.gather(field.spans.starts, LONGEST_DECIMAL)
     other = ((text - np.uint8(0x30)) > 9) & (text != 0x2D)
-    return np.asarray((other & (np.arange(24) < field.spans.lengths[:, None])).any(axis=1))
+    inside = np.arange(LONGEST_DECIMAL) < field.spans.lengths[:, None]
+    return np.asarray((other & inside).any(axis=1))
 
 
 def _leading_zero(field: Field) -> Bools:
@@ -228,16 +225,3 @@ def _leading_zero(field: Field) -> Bools:
     # `-0` is the number 0, whose text has no sign.
     zero = (buffer[starts + negative] == 0x30) & ((digits > 1) | negative)
     return np.asarray((field.kinds == NUMBER) & (zero | (digits == 0)))
-
-
-def _says_france(country: Field) -> Bools:
-    lengths = country.spans.lengths
-    word, _ = gather_words(country.spans.buffer, country.spans.starts)
-    says = np.zeros(len(lengths), bool)
-    for name in FRANCE:
-        mask = np.uint64((1 << (8 * len(name))) - 1)
-        lower = (word | np.uint64(0x2020202020202020)) & mask
-        says |= (lengths == len(name)) & (
-            lower == np.uint64(int.from_bytes(name.encode(), "little"))
-        )
-    return says & (country.kinds == STRING)

@@ -11,12 +11,11 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.duck import ask
 from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
-from transforms.spans import PADDING, Bools, Spans, positions_of
+from transforms.spans import CACHED, PADDING, Bools, Bytes, Ints, Spans, positions_of
 
 __all__ = ["JsonRecords", "read_json"]
 
@@ -26,7 +25,7 @@ KIND_OF_FIRST_BYTE[ord("n")] = NULL
 # NaN, Infinity and -Infinity, in any case, are numbers that are not finite.
 KIND_OF_FIRST_BYTE[np.frombuffer(b"-0123456789NIi", np.uint8)] = NUMBER
 OBJECT = ord("{")
-COMMA, CLOSING = ord(","), ord("}")
+COMMA, CLOSING, BACKSLASH, SPACE = ord(","), ord("}"), ord("\\"), ord(" ")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class JsonRecords:
         is_json: which are JSON.
         is_utf8: which are valid UTF-8.
         is_object: which are JSON objects.
-        fields: the fields of the objects.
+        fields: the fields of all that is JSON; what is no object has none of them.
     """
 
     is_json: Bools
@@ -54,60 +53,83 @@ def read_json(records: Spans, keys: tuple[str, ...]) -> JsonRecords:
         keys: the fields wanted, each a key of the outermost object.
 
     Returns:
-        What each record is, and the fields of those that are objects.
+        What each record is, and the fields of those that are JSON.
     """
     is_utf8 = _valid_utf8(records)
     rows = np.flatnonzero(is_utf8)
     texts = records if len(rows) == len(records) else records.take(rows)
-    answer = ask(pa.table({"raw": texts.to_arrow_views(), "row": rows}), _query(keys))
+    asked = _possible(keys, records.buffer)
+    answer = ask(pa.table({"raw": texts.to_arrow_views(), "row": rows}), _query(asked))
+    values = answer["v"].combine_chunks()
     valid = answer["row"].to_numpy()
+    if len(valid) > 1 and not (valid[1:] > valid[:-1]).all():
+        order = np.argsort(valid)
+        values, valid = values.take(pa.array(order)), valid[order]
     is_json = np.zeros(len(records), bool)
     is_json[valid] = True
     _refuse_dangling_commas(records, is_json)
+    if not is_json[valid].all():
+        values, valid = values.filter(pa.array(is_json[valid])), np.flatnonzero(is_json)
+    # One after another: the first record's values of all keys, the second one's, and so on.
+    every = _field(values.flatten())
+    by_key = dict.fromkeys(keys, _missing(len(valid), every.spans.buffer))
+    for number, key in enumerate(asked):
+        one = np.s_[number :: len(asked)]
+        by_key[key] = Field(every.spans.take(one), every.kinds[one])
     is_object = is_json & (records.buffer[records.starts] == OBJECT)
-    objects = np.flatnonzero(is_object)
-    if len(objects) != len(valid):
-        answer = answer.filter(pa.array(is_object[valid]))
-    by_key = {
-        key: _field(records, objects, key, answer[f"k{number}"]) for number, key in enumerate(keys)
-    }
-    return JsonRecords(is_json, is_utf8, is_object, Fields(objects, by_key))
+    return JsonRecords(is_json, is_utf8, is_object, Fields(valid, by_key))
+
+
+def _possible(keys: tuple[str, ...], buffer: Bytes) -> tuple[str, ...]:
+    """The keys that may stand in the text: each of their letters does, or there are escapes."""
+    text = buffer.tobytes()
+    if b"\\" in text:
+        return keys
+    # Most letters are found at once, and one that is nowhere settles it.
+    letters = {letter for key in keys for letter in key.encode()}
+    there = {letter for letter in letters if letter in text}
+    return tuple(key for key in keys if there.issuperset(key.encode()))
+
+
+def _missing(count: int, buffer: Bytes) -> Field:
+    nothing = np.zeros(count, np.int64)
+    return Field(Spans(buffer, nothing + PADDING, nothing), np.full(count, MISSING, np.uint8))
 
 
 @functools.cache
 def _query(keys: tuple[str, ...]) -> str:
     paths = ", ".join(_quoted(f'$."{key}"') for key in keys)
-    columns = ", ".join(f"v[{number + 1}]::VARCHAR AS k{number}" for number in range(len(keys)))
     # A condition, not a CASE: DuckDB would copy a long text once for every NULL after it.
-    extracted = f"SELECT row, json_extract(raw, [{paths}]) AS v FROM t WHERE json_valid(raw)"  # noqa: S608 - quoted
-    return f"SELECT row, {columns} FROM ({extracted}) ORDER BY row"  # noqa: S608 - quoted
+    return f"SELECT row, json_extract(raw, [{paths}]) AS v FROM t WHERE json_valid(raw)"  # noqa: S608 - quoted
 
 
-def _field(
-    records: Spans, objects: npt.NDArray[np.int64], key: str, column: pa.ChunkedArray
-) -> Field:
-    texts = column.combine_chunks()
+def _field(texts: pa.StringArray) -> Field:
+    """JSON values, NULL where there are none, as one field."""
     spans = Spans.from_arrow(texts)
-    kinds = KIND_OF_FIRST_BYTE[spans.buffer[spans.starts]]
+    kinds = KIND_OF_FIRST_BYTE.take(spans.buffer.take(spans.starts))
     # `nan` begins as `null` does.
     kinds[(kinds == NULL) & (spans.lengths == len("nan"))] = NUMBER
-    kinds[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
+    kinds[spans.lengths == 0] = MISSING
     is_string = kinds == STRING
-    starts, lengths = spans.starts + is_string, spans.lengths - 2 * is_string
-    spans = Spans(spans.buffer, starts, np.maximum(lengths, 0))
-    if (spans.buffer == ord("\\")).any():
-        return _unescaped(records, objects, key, kinds)
-    return Field(spans, kinds)
+    whole = Spans(spans.buffer, spans.starts + is_string, spans.lengths - 2 * is_string)
+    return Field(_unescaped(whole, is_string), kinds)
 
 
-def _unescaped(
-    records: Spans, objects: npt.NDArray[np.int64], key: str, kinds: npt.NDArray[np.uint8]
-) -> Field:
-    """The same field with escapes of JSON strings resolved."""
-    path = _quoted(f'$."{key}"')
-    table = pa.table({"raw": records.take(objects).to_arrow()})
-    sql = f"SELECT json_extract_string(raw, {path}) AS v FROM t"  # noqa: S608 - quoted
-    return Field(Spans.from_arrow(ask(table, sql)["v"].combine_chunks()), kinds)
+def _unescaped(spans: Spans, is_string: Bools) -> Spans:
+    """The same spans, the escapes of JSON strings resolved."""
+    marks = positions_of(spans.buffer, BACKSLASH)
+    if not len(marks):
+        return spans
+    rows = np.unique(np.searchsorted(spans.starts, marks, side="right") - 1)
+    rows = rows[is_string[rows]]
+    quoted = Spans(spans.buffer, spans.starts[rows] - 1, spans.lengths[rows] + 2)
+    table = pa.table({"quoted": quoted.to_arrow()})
+    answer = ask(table, "SELECT json_extract_string(quoted, '$') AS v FROM t")
+    resolved = Spans.from_arrow(answer["v"].combine_chunks())
+    starts, lengths = spans.starts.copy(), spans.lengths.copy()
+    starts[rows] = resolved.starts + len(spans.buffer)
+    lengths[rows] = resolved.lengths
+    return Spans(np.concatenate([spans.buffer, resolved.buffer]), starts, lengths)
 
 
 def _quoted(text: str) -> str:
@@ -116,7 +138,7 @@ def _quoted(text: str) -> str:
 
 def _valid_utf8(records: Spans) -> Bools:
     valid = np.ones(len(records), bool)
-    if not (records.buffer >= 0x80).any():
+    if records.buffer.max(initial=0) < 0x80:
         return valid
     try:
         records.buffer.tobytes().decode()
@@ -140,13 +162,10 @@ def _refuse_dangling_commas(records: Spans, is_json: Bools) -> None:
     if not len(records):
         return
     buffer = records.buffer
-    # } and ] differ in one bit. Back from each to what stands before it and is no blank:
-    places = positions_of(buffer | np.uint8(0x20), CLOSING) - 1
-    blank = np.flatnonzero(buffer[places] <= ord(" "))
-    while len(blank):
-        places[blank] -= 1
-        blank = blank[(buffer[places[blank]] <= ord(" ")) & (places[blank] > PADDING)]
-    found = places[buffer[places] == COMMA]
+    found = np.concatenate(
+        [_last_before_closing(buffer, at) for at in range(0, len(buffer), CACHED)]
+    )
+    found = found[buffer[found] == COMMA]
     rows = np.searchsorted(records.starts, found, side="right") - 1
     rows = rows[rows >= 0]
     for row in np.unique(rows[is_json[rows]]).tolist():
@@ -155,3 +174,17 @@ def _refuse_dangling_commas(records: Spans, is_json: Bools) -> None:
             json.loads(records.text(row))
         except (ValueError, RecursionError):
             is_json[row] = False
+
+
+def _last_before_closing(buffer: Bytes, begin: int) -> Ints:
+    """Of a part of the text, where what stands before } and ] may be a comma."""
+    part = buffer[max(begin - 1, 0) : begin + CACHED]
+    # } and ] differ in one bit. A comma or a blank before one is rare.
+    closing = (part[1:] | np.uint8(0x20)) == CLOSING
+    closing &= (part[:-1] == COMMA) | (part[:-1] <= SPACE)
+    places = np.flatnonzero(closing) + max(begin - 1, 0)
+    blank = np.flatnonzero(buffer[places] <= SPACE)
+    while len(blank):
+        places[blank] -= 1
+        blank = blank[(buffer[places[blank]] <= SPACE) & (places[blank] > PADDING)]
+    return places

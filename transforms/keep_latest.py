@@ -13,14 +13,16 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+import transforms.batches  # noqa: F401 - registers the coder of batches
 from transforms.balance import count
+from transforms.latest_in_stream import latest_in_stream
 from transforms.spill import Spilled, read_spilled, spill
 from transforms.versions import entries_of, joined, newest
 
 __all__ = ["DUPLICATES", "KeepLatestVersion", "LatestReadings"]
 
 DUPLICATES = ("latest", "keep")
-SHARDS = 16
+SHARDS, STREAM_SHARDS = 16, 64
 FLUSH_FROM = 1 << 20
 """Entries that a bundle holds before it passes them on: bounds its memory."""
 
@@ -53,35 +55,56 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
     longitude, latitude and value: the order in which they come never decides. The counters
     `duplicate` and `superseded` of the namespace `balance` count what is left out.
 
+    On an unbounded input the newest version of each reading is remembered for a time after its
+    arrival (`arrived_at`, else its event time), and a newer one that comes replaces it: the old
+    one goes out with weight -1, the new one with 1; neither, where nothing has changed that a mean
+    depends on. After that time the same reading again is counted again, and a message whose own
+    `version` is above 1 is not counted, if it may have had a predecessor: the counter `too_late`
+    has it. Both wait for reconciliation.
+
     Args:
         duplicates: `latest`, or `keep` to let every reading through.
-        shards: how many shares the readings are dealt into by the hash of their identity. One
-            share must fit into a worker's memory, at some 100 bytes a reading.
+        shards: how many shares the readings are dealt into by the hash of their identity; by
+            default 16, on an unbounded input 64. One share must fit into a worker's memory, at
+            some 100 bytes a reading.
         spill_folder: a folder that all workers see, for a runner that is slow to shuffle large
             elements: entries are written there and only their places are shuffled. The caller
             removes it after the run.
+        remember_versions: for how many seconds of event time after its arrival a version is
+            remembered on an unbounded input.
 
     Raises:
-        ValueError: another word for `duplicates`, or no shards.
+        ValueError: another word for `duplicates`, no shards, or no time to remember.
     """
 
     def __init__(
-        self, duplicates: str = "latest", shards: int = SHARDS, spill_folder: str | None = None
+        self,
+        duplicates: str = "latest",
+        shards: int | None = None,
+        spill_folder: str | None = None,
+        remember_versions: int = 3600,
     ) -> None:
         super().__init__()
         if duplicates not in DUPLICATES:
             msg = f"duplicates can be {' or '.join(DUPLICATES)}, not {duplicates!r}"
             raise ValueError(msg)
-        if not 1 <= shards <= 1 << 16:
+        if shards is not None and not 1 <= shards <= 1 << 16:
             msg = f"there can be 1 to {1 << 16} shards, not {shards}"
             raise ValueError(msg)
+        if remember_versions < 1:
+            msg = f"versions must be remembered for a second at least, not {remember_versions}"
+            raise ValueError(msg)
         self._duplicates, self._shards, self._spill_folder = duplicates, shards, spill_folder
+        self._remember_versions = remember_versions
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> LatestReadings:
         if self._duplicates == "keep":
             return LatestReadings(pcoll, None)
-        by_identity = beam.ParDo(_ByIdentity(self._shards, self._spill_folder))
-        piece = pa.RecordBatch if self._spill_folder is None else Spilled
+        if not pcoll.is_bounded:
+            shards = self._shards or STREAM_SHARDS
+            return LatestReadings(*latest_in_stream(pcoll, shards, self._remember_versions))
+        by_identity = beam.ParDo(_ByIdentity(self._shards or SHARDS, self._spill_folder))
+        piece: Any = pa.RecordBatch if self._spill_folder is None else Spilled
         entries = (
             pcoll
             | "AllTime" >> beam.WindowInto(GlobalWindows())

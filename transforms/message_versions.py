@@ -9,23 +9,14 @@ import numpy.typing as npt
 
 from schemas.message_formats import MessageFormat
 from schemas.reading import VersionKind
-from transforms.fields import NULL, NUMBER, OTHER, Field, Fields
-from transforms.integers import NOT_FINITE, NOT_INTEGER, TOO_LARGE, parse_integers
+from transforms.fields import DOUBT, NULL, OTHER, Fault, Field, Fields
+from transforms.integers import FINE, NOT_FINITE, NOT_INTEGER, TOO_LARGE, parse_integers
 from transforms.spans import Bools, Ints
 from transforms.timestamps import parse_timestamps
 
-__all__ = ["Fault", "Versions", "read_deletions", "read_versions"]
+__all__ = ["Versions", "read_deletions", "read_versions"]
 
 TRUE, FALSE = ord("t"), ord("f")
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something wrong with some of n records: which ones, the reason, and a sentence."""
-
-    rows: Bools
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -85,8 +76,9 @@ def _read_numbers(field: Field, versions: Versions, key: str, *, strict: bool) -
     versions.numbers[there] = integers.values[there]
     versions.kinds[there] = VersionKind.VERSION
     if strict:
-        doubtful = (field.kinds == NUMBER) & ~integers.is_json
-        versions.faults.append(Fault(doubtful, "not_json", "a number is not JSON"))
+        doubtful = there & ((integers.faults != FINE) | ~integers.is_json)
+        versions.faults.append(Fault(doubtful, DOUBT, f"the field {key} may be an integer"))
+        return
     other = field.kinds == OTHER
     wrong = other | (there & (integers.faults == NOT_INTEGER))
     infinite = there & (integers.faults == NOT_FINITE)
@@ -107,6 +99,10 @@ def _read_times(field: Field, wanted: Bools, versions: Versions, key: str, *, ha
     versions.numbers[there] = times.micros[there]
     versions.kinds[there] = VersionKind.UPDATED_AT
     bad = there & ~times.good
+    if hasty:
+        detail = f"the field {key} may be a rare form of timestamp"
+        versions.faults.append(Fault(bad, DOUBT, detail))
+        return
     versions.faults.extend(
         [
             Fault(other, "wrong_type", f"the field {key} is not a string or an integer"),

@@ -11,21 +11,24 @@ import pyarrow as pa
 
 from schemas.message_formats import MESSAGE_FORMATS, MessageFormat
 from schemas.reasons import Causes
+from transforms.check_arrival import ArrivalRule
 from transforms.fields import Fields
-from transforms.interpret import Columns, interpret, reading_batch
+from transforms.interpret import UNSURE, Columns, interpret, reading_batch
 from transforms.json_fields import read_json
 from transforms.record_template import RecordTemplate
 from transforms.records import split_lines
 from transforms.rejections import place_in, rejections
-from transforms.spans import PADDING, Bytes, Spans
+from transforms.spans import PADDING, Bytes, Ints, Spans
 from transforms.unusual_rows import unusual_rows
 
 __all__ = ["BlockParser", "Parsed"]
 
 MAX_TEMPLATES = 4
 SAMPLES = 8
-MIN_SHARE = 0.1
-"""A template that fewer of a block's records fit is not worth its cost."""
+MIN_SHARE = 0.2
+"""A template that takes a smaller share of the records it is tried on is not worth its cost."""
+RARE = 0.1
+"""For a smaller share of a block's records no template is learnt."""
 LEARN_EVERY = 16
 """Blocks from one vain attempt to learn a template to the next."""
 ROWS = 8192
@@ -39,12 +42,14 @@ class Parsed:
     Attributes:
         read: how many records.
         readings: batches of schema `READINGS`.
-        rejected: batches of schema `REJECTED`.
+        rejected: batches of schema `REJECTED`, with those that are too late.
+        too_late: batches of schema `READINGS`.
     """
 
     read: int
     readings: list[pa.RecordBatch] = field(default_factory=list)
     rejected: list[pa.RecordBatch] = field(default_factory=list)
+    too_late: list[pa.RecordBatch] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class BlockParser:
     Args:
         message_format: how the messages are written.
         hash_raw: as for `ParseReadings`.
+        arrival_rule: which readings are too late or from the future; None: none is.
     """
 
     def __init__(
@@ -80,9 +86,10 @@ class BlockParser:
         message_format: MessageFormat = MESSAGE_FORMATS["regional"],
         *,
         hash_raw: bool = True,
+        arrival_rule: ArrivalRule | None = None,
     ) -> None:
         self._format = message_format
-        self._hash_raw = hash_raw
+        self._hash_raw, self._arrival_rule = hash_raw, arrival_rule
         self._causes = Causes()
         self._templates: list[RecordTemplate] = []
         self._learn_in = 0
@@ -105,7 +112,7 @@ class BlockParser:
 
         Returns:
             Every record as a reading or as a rejected record, in the order of the block except
-            that readings which fitted a template come first.
+            that those which fitted a template come first.
         """
         records = split_lines(data)
         return self.parse_records(records, source, offset, arrived_at=arrived_at, lines=True)
@@ -143,18 +150,18 @@ class BlockParser:
     def _by_template(
         self, records: Spans, parsed: Parsed, origin: _Origin, *, lines: bool
     ) -> npt.NDArray[np.int64]:
-        """Adds the good readings that fit a template; returns the rows that are left."""
+        """Adds what fits a template and is surely good or bad; returns the rows that are left."""
         rest = np.arange(len(records))
-        worth = MIN_SHARE * len(records)
         useful = []
         for template in self._templates:
             before = len(rest)
             rest = self._read(template, records, rest, parsed, origin, lines=lines)
-            if before - len(rest) >= worth:
+            if before - len(rest) >= MIN_SHARE * before:
                 useful.append(template)
         self._learn_in -= 1
         while len(rest) and self._learn_in <= 0:
-            new = self._learn(records, rest, useful, rare=len(rest) <= worth)
+            rare = len(rest) <= RARE * len(records)
+            new = self._learn(records, rest, useful, rare=rare)
             if new is None:
                 self._learn_in = LEARN_EVERY
                 break
@@ -163,7 +170,7 @@ class BlockParser:
             alike = [number for number, old in enumerate(useful) if new.is_like(old)]
             if alike:
                 useful[alike[0]] = new
-            elif before - len(rest) >= worth:
+            elif before - len(rest) >= MIN_SHARE * before:
                 useful.append(new)
             else:
                 self._learn_in = LEARN_EVERY
@@ -209,7 +216,7 @@ class BlockParser:
         *,
         lines: bool,
     ) -> npt.NDArray[np.int64]:
-        """Adds the good readings among the rows that fit the template; returns the others."""
+        """Adds the rows that fit the template and are surely good or bad; returns the others."""
         form = self._format
         left = records if len(rows) == len(records) else records.take(rows).compact()
         found, pieces = [], []
@@ -218,19 +225,25 @@ class BlockParser:
             fits, by_key = template.match(part, form)
             if len(fits):
                 found.append(fits + begin)
-                pieces.append(interpret(Fields(fits, by_key), form, Causes(), strict=True))
+                pieces.append(interpret(Fields(fits, by_key), form, self._causes, strict=True))
         if not found:
             return rows
         fitting, columns = np.concatenate(found), Columns.join(pieces)
         unusual = unusual_rows(left, fitting, template.quotes, lines=lines)
-        good = np.flatnonzero((columns.causes == 0) & ~unusual[fitting])
+        sure = (columns.causes != UNSURE) & ~unusual[fitting]
+        starts = records.starts if left is records else records.starts[rows]
+        good = np.flatnonzero((columns.causes == 0) & sure)
         if len(good):
             batch = reading_batch(columns, good, form, origin.place, origin.arrived_at)
-            parsed.readings.append(batch)
+            self._take(batch, left, starts, fitting[good], parsed, origin)
         if len(good) == len(rows):
             return rows[:0]
+        bad = np.flatnonzero((columns.causes != 0) & sure)
+        if len(bad):
+            which = fitting[bad]
+            self._reject(left.take(which), columns.causes[bad], starts[which], parsed, origin)
         others = np.ones(len(rows), bool)
-        others[fitting[good]] = False
+        others[fitting[sure]] = False
         return rows[others]
 
     def _by_json(self, records: Spans, texts: Spans, parsed: Parsed, origin: _Origin) -> None:
@@ -249,18 +262,39 @@ class BlockParser:
         good = np.flatnonzero(columns.causes == 0)
         if len(good):
             batch = reading_batch(columns, good, self._format, origin.place, origin.arrived_at)
-            parsed.readings.append(batch)
+            self._take(batch, texts, records.starts, read.fields.rows[good], parsed, origin)
         bad = np.flatnonzero(cause)
         if len(bad):
-            begins = records.starts[bad] - PADDING
-            offsets = None if origin.offset is None else begins + origin.offset
-            parsed.rejected.append(
-                rejections(
-                    texts.take(bad),
-                    cause[bad],
-                    self._causes,
-                    origin.source,
-                    offsets,
-                    hashed=self._hash_raw,
-                )
-            )
+            self._reject(texts.take(bad), cause[bad], records.starts[bad], parsed, origin)
+
+    def _take(
+        self,
+        batch: pa.RecordBatch,
+        texts: Spans,
+        starts: Ints,
+        rows: Ints,
+        parsed: Parsed,
+        origin: _Origin,
+    ) -> None:
+        """Adds the readings of some rows of the texts, as what their arrival makes of them."""
+        rule = self._arrival_rule
+        cause = None if rule is None else rule.causes(batch, self._causes)
+        if cause is None:
+            parsed.readings.append(batch)
+            return
+        wrong = np.flatnonzero(cause)
+        self._reject(texts.take(rows[wrong]), cause[wrong], starts[rows[wrong]], parsed, origin)
+        reasons = np.array(["", *self._causes.reasons])
+        late = reasons[cause] == "too_late"
+        for kept, batches in ((cause == 0, parsed.readings), (late, parsed.too_late)):
+            if kept.any():
+                batches.append(batch.filter(pa.array(kept)))
+
+    def _reject(
+        self, texts: Spans, cause: Bytes, starts: Ints, parsed: Parsed, origin: _Origin
+    ) -> None:
+        """Adds rejected records; they begin at the starts, which count the padding."""
+        offsets = None if origin.offset is None else starts - PADDING + origin.offset
+        parsed.rejected.append(
+            rejections(texts, cause, self._causes, origin.source, offsets, hashed=self._hash_raw)
+        )

@@ -16,6 +16,7 @@ from schemas.message_formats import MESSAGE_FORMATS
 from transforms.allocator import keep_freed_memory
 from transforms.balance import REASONS, count
 from transforms.batches import stamped
+from transforms.check_arrival import ArrivalRule
 from transforms.parse_block import BlockParser, Parsed
 from transforms.payload import Oversized, Payload
 from transforms.records import split_array
@@ -25,21 +26,24 @@ from transforms.spans import PADDING, Spans, padded
 __all__ = ["ParseReadings", "ParsedReadings"]
 
 Message: TypeAlias = Payload | Oversized | bytes | str
-REJECTED = "rejected"
+REJECTED, TOO_LATE = "rejected", "too_late"
 FLUSH_FROM = 1 << 22
 
 
 @dataclass(frozen=True)
 class ParsedReadings:
-    """The two outputs of `ParseReadings`.
+    """The outputs of `ParseReadings`.
 
     Attributes:
         readings: batches of schema `schemas.reading.READINGS`.
-        rejected: batches of schema `schemas.reading.REJECTED`.
+        rejected: batches of schema `schemas.reading.REJECTED`: records that are no readings, and
+            readings that are too late or from the future.
+        too_late: batches of schema `READINGS` with the readings that are too late, for an archive.
     """
 
     readings: beam.PCollection[pa.RecordBatch]
     rejected: beam.PCollection[pa.RecordBatch]
+    too_late: beam.PCollection[pa.RecordBatch]
 
     def __or__(self, transform: beam.PTransform) -> Any:
         """The readings go on; `parsed | AssignRegions()` is `parsed.readings | …`."""
@@ -50,48 +54,66 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
     """Parses JSON messages into batches of readings.
 
     Elements in are `bytes` or `str`, each one message (an object, or an array of objects), or
-    `Payload`s, each a block of JSON lines: far fewer elements, so far faster. The result has two
-    outputs, `readings` and `rejected`; `|` goes on with the readings. Batches carry their oldest
-    event time as their timestamp.
+    `Payload`s, each a block of JSON lines: far fewer elements, so far faster. The result has three
+    outputs, `readings`, `rejected` and `too_late`; `|` goes on with the readings. Batches carry
+    their oldest event time as their timestamp.
 
     What each field must be, and the reasons of rejection, are in docs/messages.md. The counters
-    `read` and `rejected` of the namespace `balance` count records.
+    `read`, `rejected` and `too_late` of the namespace `balance` count records.
 
     Args:
         message_format: one of `schemas.message_formats.MESSAGE_FORMATS`.
         hash_raw: False leaves `raw_sha256` NULL where `raw` is the whole record: for a sink, such
             as the local store, that computes it when it is asked for.
+        allowed_lateness: for streams: a reading that arrives more seconds after its event time is
+            `too_late`. None, and a reading without an arrival: it never is.
+        max_future: for streams: a reading whose event time is more seconds ahead of its arrival is
+            rejected as `from_the_future`; else one broken clock could move the watermark.
 
     Raises:
-        ValueError: there is no such message format.
+        ValueError: there is no such message format, or a number is negative.
     """
 
-    def __init__(self, message_format: str = "regional", *, hash_raw: bool = True) -> None:
+    def __init__(
+        self,
+        message_format: str = "regional",
+        *,
+        hash_raw: bool = True,
+        allowed_lateness: int | None = None,
+        max_future: int | None = None,
+    ) -> None:
         super().__init__()
         if message_format not in MESSAGE_FORMATS:
             known = ", ".join(MESSAGE_FORMATS)
             msg = f"unknown message format {message_format!r}; there are {known}"
             raise ValueError(msg)
         self._message_format, self._hash_raw = message_format, hash_raw
+        self._arrival_rule = ArrivalRule(allowed_lateness, max_future)
 
     def expand(self, pcoll: beam.PCollection[Message]) -> ParsedReadings:
-        parsed = pcoll | "Parse" >> beam.ParDo(
-            _Parse(self._message_format, hash_raw=self._hash_raw)
-        ).with_outputs(REJECTED, main="readings")
-        for output in (parsed.readings, parsed[REJECTED]):
+        parse = _Parse(self._message_format, hash_raw=self._hash_raw, rule=self._arrival_rule)
+        parsed = pcoll | "Parse" >> beam.ParDo(parse).with_outputs(
+            REJECTED, TOO_LATE, main="readings"
+        )
+        outputs = (parsed.readings, parsed[REJECTED], parsed[TOO_LATE])
+        for output in outputs:
             output.element_type = pa.RecordBatch
-        return ParsedReadings(parsed.readings, parsed[REJECTED])
+        return ParsedReadings(*outputs)
 
 
 class _Parse(beam.DoFn):
     """Messages of a bundle are gathered, so that the parser sees thousands at once."""
 
-    def __init__(self, message_format: str, *, hash_raw: bool) -> None:
-        self._message_format, self._hash_raw = message_format, hash_raw
+    def __init__(self, message_format: str, *, hash_raw: bool, rule: ArrivalRule) -> None:
+        self._message_format, self._hash_raw, self._rule = message_format, hash_raw, rule
 
     def setup(self) -> None:
         keep_freed_memory()
-        self._parser = BlockParser(MESSAGE_FORMATS[self._message_format], hash_raw=self._hash_raw)
+        self._parser = BlockParser(
+            MESSAGE_FORMATS[self._message_format],
+            hash_raw=self._hash_raw,
+            arrival_rule=self._rule,
+        )
 
     def start_bundle(self) -> None:
         self._messages: dict[Any, _Messages] = {}
@@ -113,7 +135,7 @@ class _Parse(beam.DoFn):
         for window, messages in self._messages.items():
             for parsed in self._parse_messages(messages):
                 for output in _outputs(parsed, window):
-                    if isinstance(output, TaggedOutput):
+                    if isinstance(output, TaggedOutput) and output.tag == REJECTED:
                         at = window.max_timestamp()
                         rejected = WindowedValue(output.value, at, (window,))
                         yield TaggedOutput(REJECTED, rejected)
@@ -183,11 +205,20 @@ def _too_large(record: Oversized) -> Parsed:
 def _outputs(parsed: Parsed, window: Any) -> Iterator[Any]:
     """The batches as a DoFn yields them: readings stay in the window of their messages."""
     count("read", parsed.read)
-    count("rejected", sum(batch.num_rows for batch in parsed.rejected))
     for batch in parsed.readings:
-        value = stamped(batch)
-        yield WindowedValue(value.value, value.timestamp, (window,))
+        yield _in_window(batch, window)
+    for batch in parsed.too_late:
+        yield TaggedOutput(TOO_LATE, _in_window(batch, window))
     for batch in parsed.rejected:
         for reason in batch.column("reason").value_counts().to_pylist():
-            count(reason["values"], reason["counts"], REASONS)
+            if reason["values"] == TOO_LATE:
+                count("too_late", reason["counts"])
+            else:
+                count("rejected", reason["counts"])
+                count(reason["values"], reason["counts"], REASONS)
         yield TaggedOutput(REJECTED, batch)
+
+
+def _in_window(batch: pa.RecordBatch, window: Any) -> WindowedValue:
+    value = stamped(batch)
+    return WindowedValue(value.value, value.timestamp, (window,))

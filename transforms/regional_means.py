@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -10,9 +11,13 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+import transforms.batches  # noqa: F401 - registers the coder of batches
 from transforms.balance import count
+from transforms.row_classes import row_classes
+from transforms.running_totals import StreamedMeans
 from transforms.slices import SliceAccumulator
 from transforms.statistics import STATISTICS, Statistic
+from transforms.triggers import Triggers
 from transforms.window_means import window_rows
 from transforms.windows import HOURLY, SLIDING, SlidingWindow, slice_seconds
 
@@ -26,26 +31,38 @@ class RegionalMeans(
 ):
     """Count, mean, minimum, maximum and standard deviation of every window of every region.
 
-    Elements in are batches of schema `PLACED_READINGS`; elements out are batches of schema
-    `schemas.reading.MEANS`, one row a region, quantity and window that holds a reading. Readings
-    in no region are left out. The counter `counted` of the namespace `balance` counts the others.
+    Elements in are batches of schema `PLACED_READINGS`, or what `KeepLatestVersion` gives; elements
+    out are batches of schema `schemas.reading.MEANS`, one row a region, quantity and window that
+    holds a reading. Readings in no region, and deletions, are left out. The counters `counted`,
+    `outside`, `no_place` and `deleted` of the namespace `balance` count what comes in.
 
     Batches are reduced to partial statistics by slice of event time, only these are shuffled, and
     windows are put together from slices (Li et al. 2005, "No pane, no gain"). Sums are of whole
     millionths: the rows do not depend on the order or the number of the batches.
 
+    On an unbounded input a window has many panes (Akidau et al. 2015, "The dataflow model"): early
+    ones, one when the watermark passes its end, and late ones. Each that changes something is one
+    row, which holds all of its window so far; of the rows of a window the last one counts. A window
+    that has lost its last reading gets a row with count 0. In a batch with a column `weight`, a
+    reading of weight -1 is taken away.
+
     Args:
         windows: the windows, by default hourly and 60 minutes every 5.
         statistics: names of `transforms.statistics.STATISTICS`, by default all.
+        triggers: when the panes of an unbounded input are given out.
+        partials: add columns `partial_…`, from which a sink can add rows up without loss.
 
     Raises:
-        ValueError: no windows, an unknown statistic, or an unbounded input.
+        ValueError: no windows, or an unknown statistic.
     """
 
     def __init__(
         self,
         windows: Sequence[SlidingWindow] = (HOURLY, SLIDING),
         statistics: Sequence[str] = tuple(STATISTICS),
+        triggers: Triggers | None = None,
+        *,
+        partials: bool = False,
     ) -> None:
         super().__init__()
         if not windows:
@@ -58,13 +75,22 @@ class RegionalMeans(
         self._windows = tuple(windows)
         self._slice = slice_seconds(self._windows)
         self._statistics = [STATISTICS[name]() for name in statistics]
+        self._triggers = triggers or Triggers()
+        self._partials = partials
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         if not pcoll.is_bounded:
-            msg = "RegionalMeans computes bounded inputs; this input is unbounded"
-            raise ValueError(msg)
+            return pcoll | "Stream" >> StreamedMeans(
+                self._windows,
+                self._slice,
+                self._statistics,
+                self._triggers,
+                partials=self._partials,
+            )
         reduce_slices = _ReduceSlices(self._slice, self._statistics)
-        make_windows = _MakeWindows(self._windows, self._slice, self._statistics)
+        make_windows = _MakeWindows(
+            self._windows, self._slice, self._statistics, partials=self._partials
+        )
         return (
             pcoll
             | "AllTime" >> beam.WindowInto(GlobalWindows())
@@ -76,10 +102,15 @@ class RegionalMeans(
 
 
 class HourlyMeans(RegionalMeans):
-    """The means of every hour: `RegionalMeans` with one kind of window."""
+    """The means of every hour: `RegionalMeans` with one kind of window.
 
-    def __init__(self, statistics: Sequence[str] = tuple(STATISTICS)) -> None:
-        super().__init__((HOURLY,), statistics)
+    Args:
+        statistics: names of `transforms.statistics.STATISTICS`, by default all.
+        options: the others of `RegionalMeans`.
+    """
+
+    def __init__(self, statistics: Sequence[str] = tuple(STATISTICS), **options: Any) -> None:
+        super().__init__((HOURLY,), statistics, **options)
 
 
 class SlidingMeans(RegionalMeans):
@@ -89,6 +120,7 @@ class SlidingMeans(RegionalMeans):
         size: length of a window in seconds.
         period: seconds from one window's start to the next one's.
         statistics: names of `transforms.statistics.STATISTICS`, by default all.
+        options: the others of `RegionalMeans`.
     """
 
     def __init__(
@@ -96,8 +128,9 @@ class SlidingMeans(RegionalMeans):
         size: int = SLIDING.size,
         period: int = SLIDING.period,
         statistics: Sequence[str] = tuple(STATISTICS),
+        **options: Any,
     ) -> None:
-        super().__init__((SlidingWindow(size, period),), statistics)
+        super().__init__((SlidingWindow(size, period),), statistics, **options)
 
 
 class _ReduceSlices(beam.DoFn):
@@ -110,7 +143,9 @@ class _ReduceSlices(beam.DoFn):
         self._slices = SliceAccumulator(self._seconds, self._statistics)
 
     def process(self, element: pa.RecordBatch) -> None:
-        count("counted", self._slices.add(element))
+        for name, amount in row_classes(element).items():
+            count(name, amount)
+        self._slices.add(element)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for shard in self._slices.flush(SHARDS):
@@ -119,10 +154,22 @@ class _ReduceSlices(beam.DoFn):
 
 class _MakeWindows(beam.DoFn):
     def __init__(
-        self, windows: Sequence[SlidingWindow], seconds: int, statistics: list[Statistic]
+        self,
+        windows: Sequence[SlidingWindow],
+        seconds: int,
+        statistics: list[Statistic],
+        *,
+        partials: bool,
     ) -> None:
         self._windows, self._seconds, self._statistics = windows, seconds, statistics
+        self._partials = partials
 
     def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         _, batches = element
-        yield window_rows(list(batches), self._windows, self._seconds, self._statistics)
+        yield window_rows(
+            list(batches),
+            self._windows,
+            self._seconds,
+            self._statistics,
+            partials=self._partials,
+        )

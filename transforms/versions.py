@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ from schemas.entries import ENTRIES, NO_PLACE
 from transforms.identity import identities
 from transforms.spans import Bools, Ints, Words
 
-__all__ = ["Newest", "entries_of", "joined", "newest", "same_rows", "version_order"]
+__all__ = ["Newest", "comparable", "entries_of", "joined", "newest", "same_rows", "version_order"]
 
 MISSING = {
     "event_time": pa.scalar(0, ENTRIES.field("event_time").type),
@@ -113,7 +115,7 @@ def version_order(entries: pa.RecordBatch) -> tuple[Ints, Bools, Bools]:
     places = np.flatnonzero(shared)
     # Only the rows that share a hash are compared any further.
     rows = entries.take(pa.array(order[places]))
-    columns = _comparable(rows)
+    columns = comparable(rows)
     within = np.lexsort(columns[::-1])
     order[places] = order[places[within]]
     columns = [column[within] for column in columns]
@@ -130,12 +132,12 @@ def version_order(entries: pa.RecordBatch) -> tuple[Ints, Bools, Bools]:
 def same_rows(left: pa.RecordBatch, right: pa.RecordBatch) -> Bools:
     """Row by row, whether version and content are equal."""
     same = np.ones(left.num_rows, bool)
-    for one, other in zip(_comparable(left), _comparable(right), strict=True):
+    for one, other in zip(comparable(left), comparable(right), strict=True):
         same &= one == other
     return same
 
 
-def _comparable(entries: pa.RecordBatch) -> list[Words | Ints]:
+def comparable(entries: pa.RecordBatch) -> list[Words | Ints]:
     """The columns that order entries, the most important first.
 
     Between equal versions a deletion wins, then the greatest content: any rule would do that does
@@ -151,6 +153,22 @@ def _comparable(entries: pa.RecordBatch) -> list[Words | Ints]:
         np.asarray(entries.column("longitude")),
         np.asarray(entries.column("latitude")),
         np.asarray(entries.column("value_micros")),
-        # One message may say that its country is France where an equal one does not.
-        entries.column("region_code").is_valid().to_numpy(zero_copy_only=False),
+        _region_numbers(entries.column("region_code")),
     ]
+
+
+def _region_numbers(codes: pa.DictionaryArray) -> Ints:
+    """A number for each row's region, the same in all batches; 0 where there is none.
+
+    One message may say that its country is France where an equal one does not, and two runs may
+    know different boundaries.
+    """
+    table = np.array([*map(_region_number, codes.dictionary.to_pylist()), 0], np.int64)
+    numbers: Ints = table[np.asarray(codes.indices.cast(pa.int32()).fill_null(len(table) - 1))]
+    return numbers
+
+
+@functools.lru_cache(maxsize=10_000)
+def _region_number(code: str) -> int:
+    digest = hashlib.blake2b(code.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1 | 1

@@ -11,7 +11,15 @@ import numpy as np
 
 from transforms.spans import Ints
 
-__all__ = ["HOURLY", "SLIDING", "SlidingWindow", "parse_window", "slice_seconds", "windows_over"]
+__all__ = [
+    "HOURLY",
+    "SLIDING",
+    "SlidingWindow",
+    "parse_duration",
+    "parse_window",
+    "slice_seconds",
+    "windows_over",
+]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LENGTH = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
@@ -81,6 +89,25 @@ def parse_window(text: str) -> SlidingWindow:
         )
         raise ValueError(msg)
     return SlidingWindow(seconds[0], seconds[-1])
+
+
+def parse_duration(text: str) -> int:
+    """A length of time as it stands on the command line.
+
+    Args:
+        text: a number and a unit, such as `30s`, `5m`, `1h` or `90d`.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ValueError: the text is no length of time; one sentence that says what to write.
+    """
+    found = LENGTH.fullmatch(text)
+    if not found:
+        msg = f"unknown length of time {text!r}: write a number and s, m, h or d, such as 30s"
+        raise ValueError(msg)
+    return int(found[1]) * UNITS[found[2]]
 
 
 def slice_seconds(windows: Sequence[SlidingWindow]) -> int:

@@ -7,19 +7,17 @@ Keys that this version does not know are kept when it rewrites the file.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
-import threading
-import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from connectors.local_store.errors import StoreError
+from connectors.local_store.lock import exclusive_lock
+from connectors.local_store.records import INDEX, IndexFile, RunRecord, StoredFile, known_fields
 
 __all__ = [
     "FORMAT_VERSION",
@@ -34,56 +32,11 @@ __all__ = [
     "write_document",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when a reader of the version before would answer wrongly; it refuses a greater one."""
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 TEMPORARY_PREFIX = ".tmp-"
-LOCK_POLL_SECONDS = 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredFile:
-    """A Parquet file of the store.
-
-    Attributes:
-        table: the table whose rows it holds.
-        path: relative to the store's folder, with forward slashes.
-        rows: number of rows.
-        bytes: size in bytes.
-        sha256: hexadecimal digest of the file's content.
-    """
-
-    table: str
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclasses.dataclass(frozen=True)
-class RunRecord:
-    """What the manifest remembers of a run.
-
-    Attributes:
-        run_id: unique name of the run.
-        revision: the revision of the rows that it wrote; the greater replaces the smaller.
-        started_at: ISO 8601, UTC.
-        finished_at: ISO 8601, UTC.
-        inputs: the inputs as they were named.
-        counts: the balance of the run, class by class.
-    """
-
-    run_id: str
-    revision: int
-    started_at: str
-    finished_at: str
-    inputs: list[str] = dataclasses.field(default_factory=list)
-    counts: dict[str, int] = dataclasses.field(default_factory=dict)
-
-
-RUN_FIELDS = tuple(field.name for field in dataclasses.fields(RunRecord))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +45,21 @@ class Manifest:
 
     Attributes:
         files: the files of each table, in the order of their commits.
-        runs: the runs, in the order of their commits.
+        runs: the runs, in the order of their first commits.
         format_version: version of the store's format.
+        index: the files of the index of entries.
+        families: size and period, in seconds, of all windows that the store holds.
+        revision: the greatest revision of all rows.
+        unsettled: rows came from runs that brought no entries: the index does not hold all.
     """
 
     files: Mapping[str, tuple[StoredFile, ...]] = dataclasses.field(default_factory=dict)
     runs: tuple[RunRecord, ...] = ()
     format_version: int = FORMAT_VERSION
+    index: tuple[IndexFile, ...] = ()
+    families: tuple[tuple[int, int], ...] = ()
+    revision: int = 0
+    unsettled: bool = False
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Manifest:
@@ -106,16 +67,34 @@ class Manifest:
         return cls(
             files={
                 table: tuple(
-                    StoredFile(table, file["path"], file["rows"], file["bytes"], file["sha256"])
+                    StoredFile(**known_fields(StoredFile, {"table": table} | file))
                     for file in files
                 )
                 for table, files in document["tables"].items()
             },
-            runs=tuple(
-                RunRecord(**{name: run[name] for name in RUN_FIELDS}) for run in document["runs"]
-            ),
+            runs=tuple(RunRecord(**known_fields(RunRecord, run)) for run in document["runs"]),
             format_version=document["format_version"],
+            index=tuple(
+                IndexFile(**known_fields(IndexFile, {"table": INDEX} | file))
+                for file in document["index"]
+            ),
+            families=tuple((size, period) for size, period in document["families"]),
+            revision=document["revision"],
+            unsettled=document["unsettled"],
         )
+
+
+def empty_document() -> dict[str, Any]:
+    """The manifest of a store that holds nothing."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tables": {},
+        "runs": [],
+        "index": [],
+        "families": [],
+        "revision": 0,
+        "unsettled": False,
+    }
 
 
 def read_document(folder: Path) -> dict[str, Any]:
@@ -134,7 +113,7 @@ def read_document(folder: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return {"format_version": FORMAT_VERSION, "tables": {}, "runs": []}
+        return empty_document()
     except OSError as error:
         msg = f"cannot read {path} ({error.strerror}); check its permissions"
         raise StoreError(msg) from error
@@ -148,7 +127,13 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise StoreError(broken) from error
     if not isinstance(version, int) or isinstance(version, bool):
         raise StoreError(broken)
-    if version != FORMAT_VERSION:
+    if version < FORMAT_VERSION:
+        msg = (
+            f"the store in {folder} has format {version}, which came before runs could correct "
+            f"each other (format {FORMAT_VERSION}); run the job again into a new folder"
+        )
+        raise StoreError(msg)
+    if version > FORMAT_VERSION:
         msg = (
             f"the store in {folder} has format {version} and this program knows only format "
             f"{FORMAT_VERSION}; use a newer version of the program or another output folder"
@@ -156,7 +141,7 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise StoreError(msg)
     try:
         Manifest.from_document(document)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(broken) from error
     return dict(document)
 
@@ -167,7 +152,7 @@ def write_document(folder: Path, document: Mapping[str, Any]) -> None:
         f" {json.dumps(table)}: {_lines(files)}" for table, files in document["tables"].items()
     )
     others = "".join(
-        f',\n"{key}": {json.dumps(value)}'
+        f',\n"{key}": {_lines(value) if key == "index" else json.dumps(value)}'
         for key, value in document.items()
         if key not in {"format_version", "tables", "runs"}
     )
@@ -203,39 +188,5 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     except OSError:  # some network file systems cannot sync a folder; the rename still holds
         pass
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def exclusive_lock(folder: Path, timeout: float) -> Iterator[None]:
-    """Holds the store's lock file: one committer at a time, in any process or thread.
-
-    The lock ends with the process that holds it, so a killed run leaves none behind.
-
-    Args:
-        folder: the store's folder.
-        timeout: seconds to wait for another committer.
-
-    Raises:
-        StoreError: another committer held the lock all the time.
-    """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        deadline = time.monotonic() + timeout
-        pause = threading.Event()
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= deadline:
-                    msg = (
-                        f"another run has been committing to {folder} for {timeout:g} seconds; "
-                        "wait for it to end and try again"
-                    )
-                    raise StoreError(msg) from error
-                pause.wait(LOCK_POLL_SECONDS)
-        yield
     finally:
         os.close(descriptor)

@@ -7,6 +7,7 @@ import datetime
 import pyarrow as pa
 
 from schemas.tables import arrow_schema
+from tests.support.summed_rows import summed_rows
 
 TABLE = "regional_means_revisions"
 START = datetime.datetime(2019, 2, 19, tzinfo=datetime.UTC)
@@ -40,7 +41,7 @@ def means_row(
 
 
 def means_table(*rows):
-    return pa.Table.from_pylist(list(rows), schema=arrow_schema(TABLE))
+    return summed_rows(list(rows))
 
 
 def rejected_table(*rows):

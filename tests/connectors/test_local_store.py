@@ -21,6 +21,7 @@ from means_rows import TABLE, means_row, means_table, rejected_table
 
 from connectors.local_store import LocalStore, RunRecord, StoreError, parquet
 from connectors.local_store.manifest import exclusive_lock
+from connectors.local_store.means_files import FILE_SCHEMA
 from schemas.tables import TABLES, arrow_schema
 
 HERE = Path(__file__).parent
@@ -109,9 +110,10 @@ def test_no_room_for_a_file_is_a_sentence_and_leaves_no_file(store):
     [
         *("", "{", "[]", "null", "\x00\xff", '{"tables": {}}'),
         '{"format_version": "1", "tables": {}, "runs": []}',
-        '{"format_version": 1, "tables": [], "runs": []}',
-        '{"format_version": 1, "runs": []}',
-        '{"format_version": 1, "tables": {"t": [{"path": "x"}]}, "runs": []}',
+        '{"format_version": 2, "tables": [], "runs": []}',
+        '{"format_version": 2, "tables": {}, "runs": []}',
+        '{"format_version": 2, "runs": []}',
+        '{"format_version": 2, "tables": {"t": [{"path": "x"}]}, "runs": []}',
     ],
 )
 def test_a_broken_manifest_is_named_and_left_as_it_was(store, text):
@@ -125,11 +127,18 @@ def test_a_broken_manifest_is_named_and_left_as_it_was(store, text):
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
-def test_another_format_is_refused_before_anything_is_written(store, version):
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (0, "has format 0, which came before runs could correct each other"),
+        (1, r"has format 1, which .* \(format 2\); run the job again into a new folder"),
+        (3, "has format 3 and this program knows only format 2; use a newer version"),
+        (99, "has format 99 and this program knows only format 2; use a newer version"),
+    ],
+)
+def test_another_format_is_refused_before_anything_is_written(store, version, message):
     document = {"format_version": version, "tables": {}, "runs": []}
     (store.folder / "manifest.json").write_text(json.dumps(document))
-    message = f"has format {version} and this program knows only format 1; use a newer version"
     for action in (store.prepare, store.manifest, store.connect, lambda: store.commit(run(), [])):
         with pytest.raises(StoreError, match=message):
             action()
@@ -180,9 +189,14 @@ def test_the_bytes_depend_on_the_rows_and_not_on_their_batches(tmp_path_factory,
 
 def test_the_file_has_the_columns_of_the_table_with_their_types(store):
     for table in TABLES:
-        file = store.write(table, arrow_schema(table).empty_table())
-        schema = pq.read_schema(store.folder / file.path)
-        assert schema.equals(arrow_schema(table), check_metadata=False), table
+        schema = file_schema(table)
+        file = store.write(table, schema.empty_table())
+        found = pq.read_schema(store.folder / file.path)
+        assert found.equals(schema, check_metadata=False), table
+
+
+def file_schema(table):
+    return FILE_SCHEMA if table == TABLE else arrow_schema(table)
 
 
 def test_large_texts_end_a_row_group(store, monkeypatch):
@@ -199,26 +213,25 @@ def test_wrong_columns_are_named_on_both_sides(store):
         store.write(TABLE, rows)
     with pytest.raises(StoreError, match=r"the rows have none where it has pane string"):
         store.write(TABLE, means_table(means_row()).drop_columns(["pane"]))
-    columns = ["region", "region_code", *arrow_schema(TABLE).names[2:]]
+    columns = ["region", "region_code", *FILE_SCHEMA.names[2:]]
     with pytest.raises(StoreError, match="the rows have the order region string"):
         store.write(TABLE, means_table(means_row()).select(columns))
-    assert not list((store.folder / TABLE).iterdir())
+    with pytest.raises(StoreError, match="the rows have none where it has partial_count int64"):
+        store.write(TABLE, means_table(means_row()).select(arrow_schema(TABLE).names))
+    assert names(store.folder) == []
 
 
 def test_a_required_column_without_a_value_is_refused(store):
-    row = means_row()
-    row["pane"] = None
-    rows = pa.Table.from_pylist(
-        [row, means_row()],
-        schema=pa.schema([field.with_nullable(True) for field in arrow_schema(TABLE)]),
-    )
+    rows = means_table(means_row(), means_row(1))
+    place = rows.schema.get_field_index("pane")
+    rows = rows.set_column(place, "pane", pa.array([None, "late"]))
     with pytest.raises(StoreError, match="column pane of table regional_means_revisions must not"):
         store.write(TABLE, rows)
-    assert not list((store.folder / TABLE).iterdir())
+    assert names(store.folder) == []
 
 
 def test_columns_that_may_be_null_need_not_say_so(store):
-    schema = pa.schema([field.with_nullable(True) for field in arrow_schema(TABLE)])
+    schema = pa.schema([field.with_nullable(True) for field in FILE_SCHEMA])
     assert store.write(TABLE, means_table(means_row()).cast(schema)).rows == 1
 
 
@@ -229,13 +242,13 @@ def test_an_unknown_table_is_named(store):
 
 def test_a_failing_source_of_rows_leaves_no_file(store):
     def rows():
-        yield from means_table(means_row()).to_batches()
+        yield from rejected_table(("not_json", "x", "run")).to_batches()
         message = "the source broke"
         raise RuntimeError(message)
 
     with pytest.raises(RuntimeError, match="the source broke"):
-        store.write(TABLE, rows())
-    assert names(store.folder) == [TABLE]
+        store.write("rejected_readings", rows())
+    assert names(store.folder) == ["rejected_readings"]
 
 
 # commit
@@ -245,10 +258,12 @@ def test_what_is_written_counts_only_once_committed(store):
     file = store.write(TABLE, means_table(means_row()))
     assert store.manifest().files == {}
     assert rows_of(store, "hourly_means") == 0
-    manifest = store.commit(run(), [file])
+    committed = store.commit(run(), [file])
+    manifest = committed.manifest
     assert manifest == store.manifest() == LocalStore(store.folder).manifest()
     assert manifest.files == {TABLE: (file,)}
-    assert manifest.runs == (run(),)
+    assert [past.run_id for past in manifest.runs] == ["run-1"]
+    assert (committed.changes, committed.revision) == ({}, 1)
     assert rows_of(store, "hourly_means") == 1
 
 
@@ -275,21 +290,28 @@ def test_a_run_cannot_be_committed_again_with_other_files(store):
 
 
 def test_the_same_file_of_two_runs_is_read_once(store):
-    file = store.write(TABLE, means_table(means_row()))
+    file = store.write("rejected_readings", rejected_table(("not_json", "x", "a")))
     store.commit(run("a"), [file])
-    assert len(store.commit(run("b"), [file]).runs) == 2
-    assert rows_of(store, TABLE) == 1
+    assert len(store.commit(run("b"), [file]).manifest.runs) == 2
+    assert rows_of(store, "rejected_readings") == 1
 
 
 def test_a_run_without_files_is_remembered(store):
-    assert store.commit(run(), []).runs == (run(),)
+    (past,) = store.commit(run(), []).manifest.runs
+    assert (past.run_id, past.kind, past.status) == ("run-1", "batch", "finished")
+    assert store.next_revision() == 1
 
 
 def test_revisions_grow_from_one(store):
     assert store.next_revision() == 1
-    store.commit(run("a", 4), [])
-    store.commit(run("b", 2), [])
-    assert store.next_revision() == 5
+    for number, found in enumerate("abc"):
+        file = store.write(TABLE, means_table(means_row(number, revision=1, run_id=found)))
+        # All were prepared at once.
+        assert store.commit(run(found, 1), [file]).revision == number + 1
+    assert store.next_revision() == 4
+    with store.connect() as connection:
+        shown = connection.execute("SELECT hour, revision FROM hourly_means ORDER BY hour")
+        assert [revision for _, revision in shown.fetchall()] == [1, 2, 3]
 
 
 def test_a_file_that_is_not_there_is_not_committed(store):
@@ -323,7 +345,7 @@ def test_the_manifest_has_a_line_for_each_file_and_run(store):
     store.commit(run("b"), [])
     lines = (store.folder / "manifest.json").read_text().splitlines()
     assert len([line for line in lines if '"sha256"' in line]) == 3
-    assert len([line for line in lines if '"revision"' in line]) == 2
+    assert len([line for line in lines if '"run_id"' in line and '"revision"' in line]) == 2
 
 
 def test_a_commit_waits_for_another_and_says_when_it_gave_up(store):
@@ -333,11 +355,12 @@ def test_a_commit_waits_for_another_and_says_when_it_gave_up(store):
         pytest.raises(StoreError, match="another run has been committing"),
     ):
         impatient.commit(run(), [])
-    assert impatient.commit(run(), []).runs == (run(),)
+    assert len(impatient.commit(run(), []).manifest.runs) == 1
 
 
 def test_threads_that_commit_at_once_lose_nothing(store):
-    files = [store.write(TABLE, means_table(means_row(hour))) for hour in range(8)]
+    rows = [means_row(hour, run_id=f"run-{hour}") for hour in range(8)]
+    files = [store.write(TABLE, means_table(row)) for row in rows]
     threads = [
         threading.Thread(target=store.commit, args=(run(f"run-{i}"), [file]))
         for i, file in enumerate(files)
@@ -375,7 +398,10 @@ def test_processes_that_commit_at_once_lose_nothing(store):
     expected = {f"{name}-{i}" for name in "abc" for i in range(10)}
     assert {past.run_id for past in store.manifest().runs} == expected
     assert rows_of(store, TABLE) == 30
-    assert rows_of(store, "hourly_means") == 10
+    with store.connect() as connection:
+        shown = connection.execute("SELECT count, mean FROM hourly_means").fetchall()
+    assert shown == [(6, 12.5)] * 10
+    store.verify()
 
 
 WRITE_AND_DIE = """
@@ -397,10 +423,11 @@ def test_a_run_killed_before_its_commit_leaves_the_old_state(store):
     assert rows_of(store, TABLE) == 2
 
 
-def test_a_commit_killed_at_any_step_leaves_the_old_state_or_the_new(tmp_path):
-    result = python(str(HERE / "crash_at_each_step.py"), str(tmp_path / "results"))
+@pytest.mark.parametrize("kind", ["batch", "stream"])
+def test_a_commit_killed_at_any_step_leaves_the_old_state_or_the_new(tmp_path, kind):
+    result = python(str(HERE / "crash_at_each_step.py"), str(tmp_path), kind)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert int(result.stdout) >= 5
+    assert int(result.stdout) >= 20
 
 
 # connect
@@ -439,7 +466,7 @@ def test_types_are_the_same_with_and_without_files(store):
             return [connection.execute(f"DESCRIBE {table}").fetchall() for table in TABLES]
 
     empty = described()
-    files = [store.write(table, arrow_schema(table).empty_table()) for table in TABLES]
+    files = [store.write(table, file_schema(table).empty_table()) for table in TABLES]
     store.commit(run(), [*files, store.write(TABLE, means_table(means_row()))])
     assert described() == empty
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from means_rows import START, TABLE, means_row, means_table
 
-from connectors.local_store import LocalStore, RunRecord
+from connectors.local_store import LocalStore
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -17,8 +17,9 @@ def views(folder, *rows, files=1):
     """The rows of `hourly_means` and of `sliding_means` in a store of these revisions."""
     store = LocalStore(folder)
     parts = [rows[i::files] for i in range(files)]
-    written = [store.write(TABLE, means_table(*part)) for part in parts]
-    store.commit(RunRecord("run", 1, "", ""), written)
+    written = [store.write(TABLE, means_table(*part)) for part in parts if part]
+    with store.transaction() as change:
+        change.add(written, "run")
     with store.connect() as connection:
         return [
             connection.table(name).to_arrow_table().to_pylist()

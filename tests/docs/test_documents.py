@@ -14,6 +14,7 @@ from schemas.document import tables_page
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TITLED = re.compile(r"^```\w+ (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRINTS = re.compile(r"prints (`[^`]+`(?: and `[^`]+`)*)")
 
 
@@ -41,7 +42,10 @@ def test_the_code_in_the_documents_runs_and_prints_what_they_say(code, expected,
     assert sorted(done.stdout.splitlines()) == sorted(expected)
 
 
-def test_the_commands_of_the_readme_work_one_after_another(tmp_path):
+def test_the_commands_of_the_documents_work_one_after_another(tmp_path):
+    for page in PAGES:
+        for name, text in TITLED.findall(page.read_text("utf-8")):
+            (tmp_path / name).write_text(text)
     readings = tmp_path / "readings"
     readings.mkdir()
     example = next(text for text, _ in (found.values for found in blocks("json")))
@@ -59,6 +63,26 @@ def test_the_commands_of_the_readme_work_one_after_another(tmp_path):
         done = run([sys.executable, *words[1:]], tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
+
+
+def test_the_correction_to_try_gives_what_the_page_says(tmp_path):
+    page = (ROOT / "docs" / "corrections.md").read_text("utf-8")
+    for name, text in TITLED.findall(page):
+        (tmp_path / name).write_text(text)
+    job = [sys.executable, "-m", "pipelines.regional_means", "--quiet", "--output", "corrected"]
+    query = [sys.executable, "-m", "pipelines.query", "--output", "corrected", "--format", "csv"]
+    answers = "SELECT hour, count, mean, min, max FROM hourly_means ORDER BY hour"
+    first = "2024-12-01T14:00:00Z,3,14.0,12.0,16.0"
+    corrected = ["2024-12-01T14:00:00Z,2,13.0,10.0,16.0", "2024-12-01T15:00:00Z,1,18.0,18.0,18.0"]
+    for name, expected in [
+        ("first.jsonl", [first]),
+        ("corrections.jsonl", corrected),
+        ("first.jsonl", corrected),
+        ("corrections.jsonl", corrected),
+    ]:
+        done = run([*job, "--input", name], tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert run([*query, answers], tmp_path).stdout.splitlines()[1:] == expected
 
 
 def test_the_make_targets_that_the_documents_name_exist():

@@ -21,6 +21,7 @@ from connectors.local_store import LocalStore, RunRecord
 from pipelines import query
 from pipelines.rendering import render
 from schemas.tables import arrow_schema
+from tests.support.summed_rows import summed_rows
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "sql" / "examples").glob("*.sql"))
@@ -75,7 +76,7 @@ def folder(tmp_path_factory):
     store.commit(
         RunRecord("run", 1, "", ""),
         [
-            store.write(table, pa.Table.from_pylist(means, schema=arrow_schema(table))),
+            store.write(table, summed_rows(means)),
             store.write(rejected, pa.Table.from_pylist(bad, schema=arrow_schema(rejected))),
         ],
     )

@@ -62,6 +62,7 @@ def test_columns_have_the_names_of_the_interface():
 
 def test_a_placed_reading_is_a_reading_with_its_region():
     assert [*READINGS.names, "region_code", "region"] == PLACED_READINGS.names
+    assert READINGS.names[-5:] == ["version", "version_kind", "deleted", "arrived_at", "format"]
     assert READINGS.field("event_time").type == pa.timestamp("us", tz="UTC")
     for field in PLACED_READINGS:
         assert field.metadata[b"description"].endswith(b".")
@@ -84,5 +85,5 @@ def test_reasons_are_words_of_their_own():
 def test_the_regional_format_is_that_of_the_interface():
     regional = MESSAGE_FORMATS["regional"]
     assert regional.required == ("id", "timestamp", "lat", "lon", "temperature")
-    assert regional.keys == (*regional.required, "country")
+    assert regional.keys == (*regional.required, "country", "version", "updated_at", "deleted")
     assert (regional.quantity, regional.unit) == ("temperature", "°C")

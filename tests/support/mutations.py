@@ -114,7 +114,7 @@ VERSIONS = [
 WHOLE = (
     b"7 0 -5 -0 007 12345678901234567890 123456789012345678901234567890 1-2 1.0 1e2 - NaN "
     b"18446744073709551615 9223372036854775808 123456789012345678901234x5 "
-    b"1234567890123456789012345-5"
+    b"1234567890123456789012345-5 1234567890123456789012345.5 -123456789012345678901234567890.5"
 ).split()
 
 OTHERS = [
@@ -205,6 +205,11 @@ class Shapes:
         for key in self.random.choices([*KEYS, *VERSION_KEYS], k=self.random.choice((1, 1, 2))):
             values[key] = self._strange(key)
         return self._record({}, values)
+
+    def broken(self, key: bytes, count: int) -> list[bytes]:
+        """Records of which every one has, under one key, one of two strange values."""
+        strange = [self._strange(key) for _ in range(2)]
+        return [self._record({}, {key: self.random.choice(strange)}) for _ in range(count)]
 
     def mutated(self) -> bytes:
         """A record of which some bytes were changed."""

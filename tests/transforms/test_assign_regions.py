@@ -12,7 +12,7 @@ import pytest
 from geo import RegionIndex
 from schemas.reading import PLACED_READINGS
 from tests.support.pipelines import assert_rows, one_thread
-from transforms import AssignRegions, BatchReadings
+from transforms import AssignRegions, BatchReadings, HourlyMeans
 from transforms.assign_regions import MOST_REGIONS, assign_regions
 from transforms.balance import read_balance
 from transforms.batches import batch_rows
@@ -67,10 +67,11 @@ def test_where_the_message_says_france_a_place_just_across_the_border_is_placed(
     assert [row["region_code"] for row in placed] == [None, "84"]
 
 
-def test_readings_without_a_region_stay_and_are_counted():
+def test_readings_without_a_region_stay_and_the_means_count_them():
     pipeline = one_thread()
     placed = pipeline | beam.Create(rows()) | BatchReadings() | AssignRegions()
     assert_rows(placed, check)
+    placed | HourlyMeans()
     result = pipeline.run()
     result.wait_until_finish()
     balance = read_balance(result.metrics())
@@ -86,10 +87,11 @@ def test_deletions_have_no_region_and_are_not_counted_as_without_one():
         assert [row["region_code"] for row in found if row["deleted"]] == [None, None]
 
     assert_rows(placed, check_deletions)
+    placed | HourlyMeans()
     result = pipeline.run()
     result.wait_until_finish()
     balance = read_balance(result.metrics())
-    assert (balance["outside"], balance["no_place"]) == (3, 3)
+    assert (balance["outside"], balance["no_place"], balance["deleted"]) == (3, 3, 2)
 
 
 def squares(folder, count):

@@ -8,8 +8,6 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pytest
-from apache_beam.options.pipeline_options import StandardOptions
-from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import FixedWindows
 
 from schemas.reading import MEANS
@@ -200,10 +198,3 @@ def test_means_without_windows_or_of_unknown_statistics_are_refused():
         ValueError, match=r"^unknown statistics \['median'\]; there are count, mean"
     ):
         HourlyMeans(statistics=("median",))
-
-
-def test_an_input_without_an_end_is_refused():
-    pipeline = one_thread()
-    pipeline.options.view_as(StandardOptions).streaming = True
-    with pytest.raises(ValueError, match=r"this input is unbounded$"):
-        pipeline | TestStream() | HourlyMeans()

@@ -15,8 +15,8 @@ from tests.support.fast_parser import (
     block_parser,
     rows_of_parsed,
 )
-from tests.support.mutations import Shapes
-from tests.support.reference_parser import read_lines
+from tests.support.mutations import KEYS, VERSION_KEYS, Shapes
+from tests.support.reference_parser import Rejected, read_lines
 from transforms.parse_block import LEARN_EVERY
 from transforms.record_template import RecordTemplate
 
@@ -52,6 +52,50 @@ def test_all_ways_agree_on_mutated_records(seed):
     chance = random.Random(seed)
     blocks = blocks_of(chance, 2, 150, chance.choice((0.05, 0.4, 0.7)))
     both_ways_and_plainly(blocks, chance.choice((None, 1_550_600_000_123_456)))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_all_ways_agree_where_one_thing_is_wrong_with_all_records(seed):
+    chance = random.Random(seed)
+    shapes = Shapes(chance, plain=chance.choice((True, False)))
+    key = chance.choice([*KEYS, *VERSION_KEYS])
+    broken = shapes.broken(key, 60)
+    usual = [shapes.usual() for _ in range(chance.choice((0, 0, 5, 60)))]
+    records = chance.sample([*broken, *usual], len(broken) + len(usual))
+    both_ways_and_plainly([b"\n".join(records)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("reason", "key", "value"),
+    [
+        ("bad_timestamp", b"timestamp", b"2019-13-19 14:02:10"),
+        ("bad_timestamp", b"timestamp", b"yesterday"),
+        ("bad_coordinates", b"lat", b"95.5"),
+        ("bad_coordinates", b"lon", b"-200.25"),
+        ("not_finite", b"temperature", b"-Infinity"),
+        ("out_of_range", b"temperature", b"2000000000.5"),
+        ("wrong_type", b"temperature", b"12.5 C"),
+    ],
+)
+@pytest.mark.parametrize("others", [0, 30])
+def test_a_template_says_what_is_wrong_with_a_value(reason, key, value, others, monkeypatch):
+    shapes = Shapes(random.Random(4), plain=True)
+    shapes.strings = dict.fromkeys(shapes.strings, True)
+    values = {key: b'"%s"' % value}
+    records = [shapes.usual() for _ in range(others)] + [shapes._record({}, values)] * 30
+    block = b"\n".join(records)
+    monkeypatch.setattr("transforms.parse_block.read_json", None)
+    rows = rows_of_parsed(block_parser().parse(block, SOURCE), block)
+    assert_same_rows(rows, read_lines(block))
+    assert [row.reason for row in rows if isinstance(row, Rejected)] == [reason] * 30
+
+
+def test_a_template_that_few_records_fit_is_left_alone():
+    shapes = Shapes(random.Random(4), plain=True)
+    block = b"\n".join([shapes.usual()] * 15 + [b"{}"] * 85)
+    parser = block_parser()
+    parser.parse(block, SOURCE)
+    assert parser._templates == []
 
 
 @st.composite

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.entries import ENTRIES
-from transforms.versions import joined, newest, same_rows, version_order
+from transforms.versions import _region_number, joined, newest, same_rows, version_order
 
 REGIONS = ["76", "11", None]
 
@@ -55,7 +55,8 @@ def identity(row):
 def rank(row):
     names = ("version_kind", "version", "deleted")
     content = ("event_time", "longitude", "latitude", "value_micros")
-    return *(row[name] for name in names + content), row["region_code"] is not None
+    code = row["region_code"]
+    return *(row[name] for name in names + content), _region_number(code) if code else 0
 
 
 def plainly(rows):

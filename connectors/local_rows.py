@@ -1,0 +1,156 @@
+"""Batches of a pipeline as rows of the tables of the local store."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.local_store import RunRecord, StoredFile
+from connectors.local_store.means_files import means_rows
+from connectors.local_store.records import BATCH, FINISHED
+from connectors.local_store.window_numbers import Numbering
+from schemas.tables import arrow_schema
+from transforms.numbers import MICROS
+from transforms.spans import Ints
+
+__all__ = ["TABLES", "Run", "ToTable", "means_table", "outside_table", "rejected_table"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The run whose results are written.
+
+    Attributes:
+        run_id: its unique name.
+        revision: the revision of its rows, as `LocalStore.next_revision` gave it.
+        started_at: when it began, UTC.
+        inputs: the inputs as the user named them.
+        windows: size and period, in seconds, of the windows that it computes. A stream must name
+            them, for it may commit before it has rows of all of them.
+    """
+
+    run_id: str
+    revision: int
+    started_at: datetime.datetime
+    inputs: tuple[str, ...]
+    windows: tuple[tuple[int, int], ...] = ()
+
+    def record(
+        self,
+        files: Iterable[StoredFile],
+        kind: str = BATCH,
+        status: str = FINISHED,
+        duplicates: str = "latest",
+    ) -> RunRecord:
+        """The run as the manifest remembers it."""
+        rows: dict[str, int] = {}
+        for file in files:
+            rows[file.table] = rows.get(file.table, 0) + file.rows
+        return RunRecord(
+            run_id=self.run_id,
+            revision=self.revision,
+            started_at=self.started_at.isoformat(),
+            finished_at=datetime.datetime.now(datetime.UTC).isoformat(),
+            inputs=list(self.inputs),
+            counts=rows,
+            kind=kind,
+            status=status,
+            windows=[list(window) for window in self.windows],
+            duplicates=duplicates,
+        )
+
+
+ToTable = Callable[[pa.RecordBatch, Run], pa.RecordBatch]
+
+
+def means_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
+    """A batch of means as rows of `regional_means_revisions`, with their partial statistics.
+
+    Args:
+        batch: of schema `transforms.window_means.means_schema(…, partials=True)`. Of several panes
+            of a window the last one is the newest. If there is a column `emitted_at`, it says when
+            they were computed; else they are stamped now.
+        run: the run.
+    """
+    if "emitted_at" not in batch.schema.names:
+        repeats = _repeats(batch)
+        stamps = _clock.stamp(int(repeats.max(initial=0))) + repeats
+        moment = pa.timestamp("us", tz="UTC")
+        batch = batch.append_column("emitted_at", pa.array(stamps).view(moment))
+    return means_rows(batch, run.revision, run.run_id)
+
+
+def rejected_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
+    """A batch of rejected records as rows of `rejected_readings`."""
+    return _with_columns("rejected_readings", batch, {"run_id": run.run_id})
+
+
+def outside_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
+    """The readings of a batch that lie in no region, as rows of `outside_readings`."""
+    outside = batch.filter(batch.column("region_code").is_null())
+    if outside.column("deleted").true_count:
+        outside = outside.filter(pa.array(~np.asarray(outside.column("deleted"), bool)))
+    value = pa.array(outside.column("value_micros").to_numpy() / MICROS)
+    return _with_columns("outside_readings", outside, {"value": value, "run_id": run.run_id})
+
+
+TABLES: dict[str, ToTable] = {
+    "regional_means_revisions": means_table,
+    "rejected_readings": rejected_table,
+    "outside_readings": outside_table,
+}
+"""How a batch becomes rows of each table."""
+
+
+class _Clock:
+    """Gives each batch of this process a later time than the one before."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def stamp(self, more: int) -> int:
+        """Microseconds since the epoch; the next `more` are given to nobody else."""
+        with self._lock:
+            now = max(time.time_ns() // 1000, self._last + 1)
+            self._last = now + more
+        return now
+
+
+_clock = _Clock()
+
+
+def _repeats(batch: pa.RecordBatch) -> Ints:
+    """How many rows before each row are of the same window."""
+    series = Numbering().series(batch)
+    starts = batch.column("window_start").cast(pa.int64()).to_numpy()
+    order = np.lexsort((starts, series))
+    new = np.ones(len(order), bool)
+    new[1:] = (series[order][1:] != series[order][:-1]) | (starts[order][1:] != starts[order][:-1])
+    firsts = np.flatnonzero(new)
+    repeats = np.empty(len(order), np.int64)
+    repeats[order] = np.arange(len(order)) - np.repeat(firsts, np.diff(firsts, append=len(order)))
+    return repeats
+
+
+def _with_columns(table: str, batch: pa.RecordBatch, more: Mapping[str, object]) -> pa.RecordBatch:
+    """The batch with the table's columns; `more` holds arrays, or values that fill a column."""
+    schema = arrow_schema(table)
+    columns = []
+    for field in schema:
+        if field.name in more:
+            value = more[field.name]
+            filled = value if isinstance(value, pa.Array) else pa.repeat(value, batch.num_rows)
+            columns.append(filled)
+        else:
+            columns.append(batch.column(field.name))
+    return pa.RecordBatch.from_arrays(
+        [column.cast(field.type) for column, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )

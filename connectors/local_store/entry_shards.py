@@ -1,0 +1,109 @@
+"""Many entries, put together by reading: in memory while they are few, else on disk by shards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.local_store.manifest import TEMPORARY_PREFIX
+from transforms.versions import joined
+
+__all__ = ["EntryShards"]
+
+MOST_ROWS = 1 << 21
+"""Entries that are held in memory: 300 MB while they are sorted."""
+
+BITS = 6
+"""Upper bits of the hash that number a shard."""
+
+
+class EntryShards:
+    """Entries in any order, given back so that all those of a reading are together.
+
+    Used in a `with`, for it may write files.
+
+    Args:
+        folder: where these files may lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._spilled: Path | None = None
+        self._files: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+
+    def __enter__(self) -> EntryShards:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        if self._spilled is not None:
+            shutil.rmtree(self._spilled, ignore_errors=True)
+
+    def add(self, entries: pa.RecordBatch) -> None:
+        """Takes a batch with at least the columns of `ENTRIES`; all of one schema.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if entries.num_rows:
+            self._held.append(entries)
+            self._rows += entries.num_rows
+            if self._rows >= MOST_ROWS:
+                self._spill()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Gives all entries, shard by shard in the order of their hashes, and forgets them."""
+        if self._spilled is None:
+            held, self._held, self._rows = self._held, [], 0
+            if held:
+                yield joined(held)
+            return
+        self._spill()
+        for share in sorted(self._files):
+            self._files.pop(share).close()
+            path = self._path(share)
+            with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
+                yield joined(list(stream))
+            path.unlink()
+
+    def _spill(self) -> None:
+        held, self._held, self._rows = self._held, [], 0
+        if self._spilled is None:
+            self._spilled = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self._folder))
+        for batch in held:
+            for share, part in _dealt_out(batch):
+                if share not in self._files:
+                    path = str(self._path(share))
+                    self._files[share] = pa.ipc.new_stream(path, batch.schema)
+                self._files[share].write_batch(part)
+
+    def _path(self, share: int) -> Path:
+        if self._spilled is None:
+            msg = "nothing is spilled"
+            raise ValueError(msg)
+        return self._spilled / f"{share:02}.arrow"
+
+
+def _dealt_out(entries: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    shares = (np.asarray(entries.column("identity_high")) >> np.uint64(64 - BITS)).astype(np.uint8)
+    order = np.argsort(shares, kind="stable")
+    ordered = entries.take(pa.array(order))
+    begin = 0
+    for share, count in enumerate(np.bincount(shares, minlength=1 << BITS).tolist()):
+        if count:
+            yield share, ordered.slice(begin, count)
+        begin += count

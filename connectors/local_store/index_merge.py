@@ -1,0 +1,158 @@
+"""Merges segments of the index of like size, so that a look-up asks few of them.
+
+A log-structured merge (O'Neil et al. 1996): segments are dealt into tiers by their size, and when
+a tier has more than `MOST`, all of it becomes one segment. So each entry is written again a
+logarithmic number of times. The merge goes from one range of hashes to the next: what it holds in
+memory is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.local_store.index import (
+    INDEXED,
+    Index,
+    hash_ranges,
+    segments_of,
+    write_indexed,
+)
+from connectors.local_store.records import IndexFile
+from transforms.spans import Bools
+from transforms.versions import joined, version_order
+
+__all__ = [
+    "MOST",
+    "is_one_segment",
+    "merge_into_one",
+    "merge_segments",
+    "next_segment",
+    "useful",
+]
+
+MOST = 8
+"""Segments that a tier may have; also how much larger the next tier's segments are."""
+
+SMALLEST = 4096
+"""Rows up to which a segment is in the lowest tier."""
+
+
+def next_segment(files: Sequence[IndexFile]) -> int:
+    """A number that no segment has."""
+    return 1 + max((file.segment for file in files), default=-1)
+
+
+def is_one_segment(files: Sequence[IndexFile]) -> bool:
+    """Whether files follow each other without overlap."""
+    ordered = sorted(files, key=lambda file: file.low)
+    return all(one.high < other.low for one, other in pairwise(ordered))
+
+
+def merge_segments(
+    folder: Path, files: Sequence[IndexFile], running: Collection[str]
+) -> tuple[list[IndexFile], list[IndexFile]]:
+    """Merges what is to be merged.
+
+    Args:
+        folder: the store's folder.
+        files: the files of the index.
+        running: runs that may bring more entries.
+
+    Returns:
+        The files of the index afterwards, and those that are no longer part of it.
+
+    Raises:
+        StoreError: a file cannot be read or written.
+    """
+    files = list(files)
+    replaced: list[IndexFile] = []
+    while crowded := _crowded(files):
+        segment = next_segment(files)
+        files = [file for file in files if file not in crowded]
+        files += merge_into_one(folder, crowded, segment, running)
+        replaced += crowded
+    named = {file.path for file in files}
+    return files, [file for file in replaced if file.path not in named]
+
+
+def _crowded(files: Sequence[IndexFile]) -> list[IndexFile]:
+    """The files of the lowest tier with too many segments."""
+    tiers: dict[int, list[list[IndexFile]]] = {}
+    for segment in segments_of(files):
+        rows = sum(file.rows for file in segment)
+        tier = 0
+        while rows > SMALLEST * MOST**tier:
+            tier += 1
+        tiers.setdefault(tier, []).append(segment)
+    for tier in sorted(tiers):
+        if len(tiers[tier]) > MOST:
+            return [file for segment in tiers[tier] for file in segment]
+    return []
+
+
+def merge_into_one(
+    folder: Path, files: Sequence[IndexFile], segment: int, running: Collection[str]
+) -> list[IndexFile]:
+    """Writes what files of the index hold to one segment.
+
+    Args:
+        folder: the store's folder.
+        files: the files.
+        segment: the number of the new segment.
+        running: runs that may bring more entries.
+
+    Returns:
+        The files of the segment.
+
+    Raises:
+        StoreError: a file cannot be read or written.
+    """
+    index = Index(folder, files)
+    merged: list[IndexFile] = []
+    for low, high in hash_ranges(index.rows):
+        parts = [part for file in index.mapped(low, high) if len(part := file.between(low, high))]
+        if parts:
+            rows = joined(parts)
+            merged += write_indexed(folder, useful(rows, running), segment)
+    return merged
+
+
+def useful(rows: pa.RecordBatch, running: Collection[str]) -> pa.RecordBatch:
+    """The entries that can still decide something, in the order of their identities.
+
+    These are the newest of each reading, and of each running run the newest that it brought.
+
+    Args:
+        rows: of schema `INDEXED`.
+        running: runs that may bring more entries.
+    """
+    order, last, _ = version_order(rows)
+    owners = rows.column("owner")
+    alive = np.array([name in running for name in owners.dictionary.to_pylist()], bool)
+    numbers = np.asarray(owners.indices)
+    kept = last | _newest_of_owner(rows, order, alive[numbers])
+    return rows.take(pa.array(order[kept]))
+
+
+def _newest_of_owner(rows: pa.RecordBatch, order: np.ndarray, alive: Bools) -> Bools:
+    """By place in the order: whether no later row of its reading and owner follows."""
+    kept = np.zeros(len(order), bool)
+    places = np.flatnonzero(alive[order])
+    if len(places) == 0:
+        return kept
+    chosen = rows.take(pa.array(order[places]))
+    owners = np.asarray(chosen.column("owner").indices)
+    high, low = (np.asarray(chosen.column(name)) for name in INDEXED.names[:2])
+    by_owner = np.lexsort((np.arange(len(places)), owners, low, high))
+    follows = np.zeros(len(places), bool)
+    follows[:-1] = True
+    for column in (high, low, owners):
+        ordered = column[by_owner]
+        follows[:-1] &= ordered[1:] == ordered[:-1]
+    kept[places[by_owner[~follows]]] = True
+    return kept

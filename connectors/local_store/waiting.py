@@ -1,0 +1,122 @@
+"""Readings of the archive that no window holds: they came too late, or their run had forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.local_store.archive_entries import (
+    CONTENT,
+    OF_THE_RUN,
+    Arrived,
+    entries_of_rows,
+    read_archive,
+)
+from connectors.local_store.entry_shards import EntryShards
+from connectors.local_store.index import Index
+from connectors.local_store.records import StoredFile
+from schemas.entries import ENTRIES
+from transforms.spans import Bools
+from transforms.versions import comparable, newest
+
+__all__ = ["Waiting", "find_waiting", "newer_than"]
+
+
+@dataclass
+class Waiting:
+    """What was found.
+
+    Attributes:
+        entries: batches of `ENTRIES`, the newest of each reading, in the order of identities.
+        cleared: files of which no reading waits any more, once the entries are counted.
+    """
+
+    entries: list[pa.RecordBatch] = field(default_factory=list)
+    cleared: list[StoredFile] = field(default_factory=list)
+
+
+def find_waiting(
+    folder: Path,
+    files: Sequence[StoredFile],
+    index: Index,
+    span: tuple[int, int] | None,
+    arrived: Arrived,
+) -> Waiting:
+    """Finds readings that the index does not know in their newest version.
+
+    Args:
+        folder: the store's folder.
+        files: files of the archive to look into.
+        index: the index.
+        span: event times in microseconds, the second not included: only readings count that lie
+            in it, or that the windows have there now. All by default.
+        arrived: which rows count.
+
+    Raises:
+        StoreError: a file is missing or damaged.
+    """
+    found = Waiting()
+    with EntryShards(folder) as shards:
+        for file in files:
+            whole = True
+            for rows in read_archive(folder, file, [*CONTENT, *OF_THE_RUN]):
+                counted = arrived.mask(rows)
+                whole &= bool(counted.all())
+                for entries in entries_of_rows(rows.filter(pa.array(counted))):
+                    waiting, others = _split(newest(entries).entries, index, span)
+                    whole &= others == 0
+                    shards.add(waiting)
+            if whole:
+                found.cleared.append(file)
+        for shard in shards:
+            found.entries.append(newest(shard).entries)
+    return found
+
+
+def _split(
+    entries: pa.RecordBatch, index: Index, span: tuple[int, int] | None
+) -> tuple[pa.RecordBatch, int]:
+    """The entries that wait and touch the span; and how many wait and do not."""
+    places, known = index.find(
+        np.asarray(entries.column("identity_high")), np.asarray(entries.column("identity_low"))
+    )
+    waits = newer_than(entries, places, known)
+    if span is None:
+        return entries.filter(pa.array(waits)), 0
+    touches = _inside(entries, span)
+    touches[places[_inside(known, span)]] = True
+    return entries.filter(pa.array(waits & touches)), int(np.count_nonzero(waits & ~touches))
+
+
+def newer_than(entries: pa.RecordBatch, places: np.ndarray, known: pa.RecordBatch) -> Bools:
+    """Which entries are newer than all that are known of their readings.
+
+    Args:
+        entries: of schema `ENTRIES`.
+        places: for each known entry, the row of the reading among the entries.
+        known: at least the columns of `ENTRIES`.
+    """
+    newer = np.ones(entries.num_rows, bool)
+    if len(places):
+        lefts = comparable(entries.take(pa.array(places)))[2:]
+        rights = comparable(known.select(ENTRIES.names))[2:]
+        sign = np.zeros(len(places), np.int8)
+        for left, right in zip(lefts, rights, strict=True):
+            undecided = sign == 0
+            sign[undecided] = (left > right)[undecided].astype(np.int8) - (left < right)[undecided]
+        newer[places[sign <= 0]] = False
+    return newer
+
+
+def _inside(entries: pa.RecordBatch, span: tuple[int, int]) -> Bools:
+    """Which entries are of readings with an event time in the span."""
+    times = entries.column("event_time").view(pa.int64())
+    inside = pc.and_(pc.greater_equal(times, span[0]), pc.less(times, span[1]))
+    inside = pc.and_not(inside, entries.column("deleted"))
+    found: Bools = inside.to_numpy(zero_copy_only=False)
+    return found

@@ -1,0 +1,144 @@
+"""Windows as numbers, so that rows of several sources can be put together column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.spans import Ints
+
+__all__ = ["WINDOW", "Numbering", "Windows"]
+
+WINDOW = ("region_code", "quantity", "window_size", "window_period", "window_start")
+"""The columns that tell one window from another."""
+
+BITS = 20
+MASK = (1 << BITS) - 1
+
+
+class Numbering:
+    """Gives every series of windows (size, period, quantity, region code) a number.
+
+    A region's name is no part of it: the name that is seen first is the one that is shown.
+    """
+
+    def __init__(self) -> None:
+        self._families: dict[tuple[int, int], int] = {}
+        self._quantities: dict[str, int] = {}
+        self._codes: dict[str, int] = {}
+        self.names: dict[str, str] = {}
+
+    def series(self, rows: pa.Table | pa.RecordBatch) -> Ints:
+        """The number of each row's series.
+
+        Args:
+            rows: with the columns `WINDOW` and `region`.
+        """
+        sizes, periods = (rows.column(name).to_numpy() for name in WINDOW[2:4])
+        pairs, family = np.unique(np.stack([sizes, periods]), axis=1, return_inverse=True)
+        numbers = np.array(
+            [
+                self._families.setdefault((size, period), len(self._families))
+                for size, period in pairs.T.tolist()
+            ],
+            np.int64,
+        )
+        codes = _encoded(rows.column("region_code"))
+        names = _encoded(rows.column("region"))
+        self._learn(codes, names)
+        quantities = _encoded(rows.column("quantity"))
+        return (
+            numbers[family] << (2 * BITS)
+            | _numbers(quantities, self._quantities) << BITS
+            | _numbers(codes, self._codes)
+        )
+
+    def _learn(self, codes: pa.DictionaryArray, names: pa.DictionaryArray) -> None:
+        width = max(len(names.dictionary), 1)
+        pairs = np.asarray(codes.indices).astype(np.int64) * width + np.asarray(names.indices)
+        for pair in np.unique(pairs).tolist():
+            code = codes.dictionary[pair // width].as_py()
+            self.names.setdefault(code, names.dictionary[pair % width].as_py())
+
+    def columns(self, series: Ints, starts: Ints) -> dict[str, pa.Array]:
+        """The columns `WINDOW`, `region` and `window_end` of windows.
+
+        Args:
+            series: the numbers of their series.
+            starts: their starts in microseconds.
+        """
+        families = np.array([*self._families, (0, 0)], np.int64)[series >> (2 * BITS)]
+        codes = pa.array([*self._codes], pa.string())
+        code = pa.array(series & MASK)
+        moment = pa.timestamp("us", tz="UTC")
+        quantities = pa.array([*self._quantities], pa.string())
+        names = pa.array([self.names[text] for text in self._codes], pa.string())
+        return {
+            "region_code": codes.take(code),
+            "region": names.take(code),
+            "quantity": quantities.take(pa.array(series >> BITS & MASK)),
+            "window_start": pa.array(starts).view(moment),
+            "window_end": pa.array(starts + families[:, 0] * 1_000_000).view(moment),
+            "window_size": pa.array(families[:, 0]),
+            "window_period": pa.array(families[:, 1]),
+        }
+
+
+def _encoded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column.dictionary_encode()
+
+
+def _numbers(column: pa.DictionaryArray, known: dict[str, int]) -> Ints:
+    table = [known.setdefault(text, len(known)) for text in column.dictionary.to_pylist()]
+    return np.array(table, np.int64)[np.asarray(column.indices)]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A set of windows, each with its place in it.
+
+    Attributes:
+        series: the number of each window's series.
+        starts: its start in microseconds. Windows are in the order of series, then start.
+    """
+
+    series: Ints
+    starts: Ints
+
+    @classmethod
+    def of(cls, pieces: Iterable[tuple[Ints, Ints]]) -> Windows:
+        """All windows of pairs of series and starts, each once."""
+        listed = list(pieces)
+        series = np.concatenate([np.empty(0, np.int64), *(piece[0] for piece in listed)])
+        starts = np.concatenate([np.empty(0, np.int64), *(piece[1] for piece in listed)])
+        order = np.lexsort((starts, series))
+        series, starts = series[order], starts[order]
+        new = np.ones(len(order), bool)
+        new[1:] = (series[1:] != series[:-1]) | (starts[1:] != starts[:-1])
+        return cls(series[new], starts[new])
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def places(self, series: Ints, starts: Ints) -> Ints:
+        """The place of each given window; -1 for one that is not in the set."""
+        if len(self) == 0:
+            return np.full(len(series), -1)
+        known_series, known_starts = np.unique(self.series), np.unique(self.starts)
+        codes = _codes(known_series, known_starts, self.series, self.starts)
+        given = _codes(known_series, known_starts, series, starts)
+        place = np.minimum(np.searchsorted(codes, given), len(codes) - 1)
+        return np.where((given >= 0) & (codes[place] == given), place, -1)
+
+
+def _codes(known_series: Ints, known_starts: Ints, series: Ints, starts: Ints) -> Ints:
+    """One number a window, in the order of series, then start; -1 where one is not known."""
+    first = np.minimum(np.searchsorted(known_series, series), len(known_series) - 1)
+    second = np.minimum(np.searchsorted(known_starts, starts), len(known_starts) - 1)
+    known = (known_series[first] == series) & (known_starts[second] == starts)
+    return np.where(known, first * len(known_starts) + second, -1)

@@ -1,0 +1,124 @@
+"""What the main job is to do, as the command line says it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.options import UsageError
+
+if TYPE_CHECKING:
+    from connectors.input_files import InputFile
+    from transforms.triggers import Triggers
+    from transforms.windows import SlidingWindow
+
+__all__ = ["Job", "job_of"]
+
+SHARE = 96 << 20
+"""Bytes of text whose readings one worker holds at a time to find their newest versions."""
+
+PACKED = 8
+"""How many times as large as a compressed file its text is taken to be."""
+
+FEWEST_SHARES, MOST_SHARES = 16, 4096
+
+
+@dataclass(frozen=True)
+class Job:
+    """The main job.
+
+    Attributes:
+        output: the store's folder.
+        message_format: how the messages are written.
+        windows: the windows wanted.
+        duplicates: `latest` or `keep`.
+        archive: whether every version of every reading is kept.
+        triggers: when the windows of a stream are written.
+        max_future: seconds that a reading's event time may lie ahead of its arrival.
+        remember_versions: seconds that a stream remembers a version.
+        shards: shares in which versions are compared; None for the transform's default.
+        spill_folder: where entries are written that are shuffled; None to shuffle them themselves.
+    """
+
+    output: str
+    message_format: str
+    windows: tuple[SlidingWindow, ...]
+    duplicates: str
+    archive: bool
+    triggers: Triggers
+    max_future: int
+    remember_versions: int
+    shards: int | None = None
+    spill_folder: str | None = None
+
+    def with_windows(self, more: Sequence[SlidingWindow]) -> Job:
+        """The job that computes these windows as well."""
+        return dataclasses.replace(self, windows=tuple(dict.fromkeys([*self.windows, *more])))
+
+    def for_size(self, files: Sequence[InputFile]) -> Job:
+        """The job with as many shares as files of this size need."""
+        text = sum(file.size * (PACKED if file.is_gzip else 1) for file in files)
+        shards = min(max(FEWEST_SHARES, text // SHARE), MOST_SHARES)
+        return dataclasses.replace(self, shards=shards)
+
+    @contextlib.contextmanager
+    def spilling(self, *, enabled: bool) -> Iterator[Job]:
+        """The job with a folder for what is shuffled by reference, while the block runs."""
+        if not enabled:
+            yield self
+            return
+        from connectors.local_store.manifest import TEMPORARY_PREFIX  # noqa: PLC0415
+
+        folder = tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.output)
+        try:
+            yield dataclasses.replace(self, spill_folder=folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """The job that the options describe.
+
+    Raises:
+        UsageError: a window or a length of time is none.
+    """
+    from transforms.triggers import Triggers  # noqa: PLC0415 - Beam takes a second to import
+    from transforms.windows import parse_duration, parse_window  # noqa: PLC0415
+
+    def seconds(name: str) -> int:
+        try:
+            return parse_duration(getattr(options, name))
+        except ValueError as error:
+            msg = f"--{name}: {error}"
+            raise UsageError(msg) from error
+
+    try:
+        windows = tuple(parse_window(text) for text in options.window)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    seconds("out_of_orderness")
+    try:
+        triggers = Triggers(
+            early_every=seconds("early_every") or None,
+            late_every=seconds("late_every"),
+            allowed_lateness=seconds("allowed_lateness"),
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return Job(
+        output=str(Path(options.output).absolute()),
+        message_format=options.message_format,
+        windows=windows,
+        duplicates=options.duplicates,
+        archive=options.archive == "on",
+        triggers=triggers,
+        max_future=seconds("max_future"),
+        remember_versions=seconds("remember_versions"),
+    )

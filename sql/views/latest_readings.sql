@@ -1,0 +1,27 @@
+-- The current version of every reading; readings that were deleted are left out.
+-- Two rows are about one reading if format, id and quantity are equal; without an id, if format,
+-- place, quantity and event time are.
+WITH ordered AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (
+      PARTITION BY
+        format, quantity, id,
+        IF(
+          id IS NULL,
+          CONCAT(
+            IFNULL(CAST(longitude + 0.0 AS STRING), '-'), ' ',
+            IFNULL(CAST(latitude + 0.0 AS STRING), '-'), ' ',
+            CAST(IFNULL(UNIX_MICROS(event_time), 0) AS STRING)),
+          NULL)
+      ORDER BY
+        CASE version_kind WHEN 'version' THEN 3 WHEN 'updated_at' THEN 2 WHEN 'arrival' THEN 1
+          ELSE 0 END DESC,
+        version DESC, deleted DESC, event_time DESC,
+        IFNULL(longitude, -999.0) + 0.0 DESC, IFNULL(latitude, -999.0) + 0.0 DESC, value DESC,
+        region_code IS NULL, ingested_at, run_id, source) AS place
+  FROM readings
+)
+SELECT * EXCEPT (place)
+FROM ordered
+WHERE place = 1 AND NOT deleted

@@ -1,0 +1,109 @@
+"""Streams into the store: committed as they go, restarted, beside batches."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+
+from connectors.local_sink import Run, WriteToStore
+from connectors.local_store import LocalStore
+from tests.support.jobs import ask, rows_of
+from tests.support.pipelines import one_thread
+from tests.support.streams import START, TOULOUSE, Stream, deletion, reading, run_stream
+from transforms import AssignRegions, RegionalMeans
+from transforms.batches import batch_rows
+from transforms.keep_latest import KeepLatestVersion
+from transforms.windows import HOURLY, SlidingWindow
+
+WINDOWS = (HOURLY, SlidingWindow(1800, 600))
+PAIRS = tuple((window.size, window.period) for window in WINDOWS)
+MEANS = ("hourly_means", "sliding_means")
+
+
+def results(readings):
+    """What goes into the store, of a PCollection of readings."""
+    placed = readings | "Place" >> AssignRegions()
+    latest = placed | "Latest" >> KeepLatestVersion(remember_versions=86_400)
+    means = latest.readings | "Means" >> RegionalMeans(WINDOWS, partials=True)
+    return {"regional_means_revisions": means, "entries": latest.entries, "readings": placed}
+
+
+def run(run_id):
+    return Run(run_id, 1, START, ("test",), PAIRS)
+
+
+def stream_into(folder, stream, run_id="stream", commit_every=1.0):
+    """Runs a stream into the store; gives its balance."""
+
+    def build(readings):
+        sink = WriteToStore(str(folder), run(run_id), commit_every=commit_every)
+        results(readings) | "Store" >> sink
+        return {}
+
+    return run_stream(stream, build).balance
+
+
+def batch_into(folder, *rows, run_id="batch"):
+    with one_thread() as pipeline:
+        readings = pipeline | beam.Create([batch_rows(rows)]).with_output_types(object)
+        results(readings) | "Store" >> WriteToStore(str(folder), run(run_id))
+
+
+ROWS = [
+    reading("a", 1, 10.0, 1),
+    reading("b", 2, 20.0, 1),
+    reading("c", 61, 5.0, 1, TOULOUSE),
+    reading("a", 62, 12.0, 2),
+    reading("d", 3, 7.5, 1),
+    deletion("b", 2, arrived=70),
+    reading("e", 4, 1.5, 1, arrived=100),
+]
+
+
+def as_stream():
+    """The rows one after another: early, on time and late."""
+    stream = Stream()
+    stream.rows(ROWS[0], ROWS[1]).wait()
+    stream.watermark(60).rows(ROWS[2], ROWS[3]).wait()
+    stream.watermark(90).rows(ROWS[4], ROWS[5]).wait()
+    return stream.watermark(180).rows(ROWS[6]).wait()
+
+
+def test_a_stream_gives_the_views_of_a_batch(tmp_path):
+    balance = stream_into(tmp_path / "stream", as_stream())
+    batch_into(tmp_path / "batch", *ROWS)
+    assert rows_of(tmp_path / "stream", *MEANS) == rows_of(tmp_path / "batch", *MEANS)
+    assert balance["counted"] == 4
+    (past,) = LocalStore(tmp_path / "stream").manifest().runs
+    assert (past.kind, past.status, past.windows) == (
+        "stream",
+        "finished",
+        [[3600, 3600], [1800, 600]],
+    )
+    assert ask(tmp_path / "stream", "SELECT count(*) FROM readings") == [(7,)]
+
+
+def test_each_pane_is_a_row_and_the_last_one_counts(tmp_path):
+    stream_into(tmp_path, as_stream())
+    rows = ask(
+        tmp_path,
+        "SELECT pane, count FROM regional_means_revisions "
+        "WHERE window_size = 3600 AND region_code = '11' AND window_start = '2024-01-01 10:00Z' "
+        "ORDER BY revision, emitted_at",
+    )
+    assert [row[0] for row in rows[:2]] == ["early", "on_time"] or rows[0][0] == "early"
+    assert rows[-1] == ("late", 2)
+    assert len(rows) >= 3
+
+
+def test_a_stream_and_batches_that_share_readings_count_them_once(tmp_path):
+    batch_into(tmp_path / "both", *ROWS[:4], run_id="before")
+    first = stream_into(tmp_path / "both", as_stream())
+    batch_into(tmp_path / "both", *ROWS[2:], run_id="after")
+    # Restarted without its state it reads everything again.
+    again = stream_into(tmp_path / "both", as_stream(), "restarted")
+    batch_into(tmp_path / "one", *ROWS)
+    assert rows_of(tmp_path / "both", *MEANS) == rows_of(tmp_path / "one", *MEANS)
+    assert sum(first[name] for name in ("counted", "deleted")) == 3
+    assert first["duplicate"] == 2
+    assert again["counted"] == again["deleted"] == 0
+    assert again["duplicate"] == 5

@@ -1,0 +1,234 @@
+"""The commands that look after a store: compact and runs, as a person calls them."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import datetime
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connectors.local_store import LocalStore
+from connectors.local_store.cleaning import Leftovers
+from pipelines import compact, runs
+from pipelines.store_commands import length, moment
+from tests.support.placed_rows import reading
+from tests.support.stores import rejected, run, small_store
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(module, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"pipelines.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    small_store(tmp_path / "results", runs=3)
+    return tmp_path / "results"
+
+
+COMMANDS = {"compact": compact.main, "runs": runs.main}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_where_there_is_no_store_is_a_sentence(tmp_path, capsys, name):
+    assert COMMANDS[name](["--output", str(tmp_path / "none")]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: there are no results in {tmp_path / 'none'}; run a job into it")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("output", ["gs://bucket/results", "bigquery://project.data", ""])
+def test_other_places_than_folders_are_refused(capsys, name, output):
+    with pytest.raises(SystemExit) as caught:
+        COMMANDS[name](["--output", output])
+    assert caught.value.code == 2
+    assert (
+        f"--output is {output!r}, but this works on local folders only" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_broken_manifest_is_a_sentence(folder, capsys, name):
+    (folder / "manifest.json").write_text("{")
+    assert COMMANDS[name](["--output", str(folder)]) == 1
+    assert "manifest.json is not a readable manifest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_interrupting_leaves_a_sentence(folder, capsys, monkeypatch, name):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compact, "compact", interrupt)
+    monkeypatch.setattr(runs, "list_of_runs", interrupt)
+    assert COMMANDS[name](["--output", str(folder)]) == 130
+    assert capsys.readouterr().err == "error: interrupted; the store is whole\n"
+
+
+# compact
+
+
+def test_compact_says_what_became_of_the_files(folder):
+    done = command("compact", "--output", folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("index: 3 files became 1, ")
+    assert lines[1].startswith("readings: 6 files became 2, ")
+    assert lines[1].endswith(", 2 rows removed")
+    assert [line.split(":")[0] for line in lines[2:]] == [
+        "regional_means_revisions",
+        "rejected_readings",
+    ]
+    again = command("compact", "--output", folder)
+    assert (again.returncode, again.stdout) == (0, "nothing to do\n")
+
+
+def test_compact_can_be_quiet(folder, capsys):
+    assert compact.main(["--output", str(folder), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert len(LocalStore(folder).manifest().files["rejected_readings"]) == 1
+
+
+def test_compact_answers_in_json(folder, capsys):
+    assert compact.main(["--output", folder.as_uri(), "--format", "json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["tables"]["readings"]["removed"] == 2
+    assert done["run_id"] == LocalStore(folder).manifest().runs[-1].run_id
+    assert done["leftovers"] == {"files": 0, "bytes": 0}
+
+
+def test_compact_tells_of_leftovers_and_of_files_in_use(folder):
+    done = compact.compact(folder, 10)
+    done.tables["readings"].busy = 1234
+    more = dataclasses.replace(done, leftovers=Leftovers(2, 3_456_789))
+    told = compact.as_text(more)
+    assert "readings: 1,234 files left alone, a run has replaced them" in told.splitlines()
+    assert "removed 2 files of runs that crashed, 3.5 MB" in told.splitlines()
+
+
+def test_a_disk_that_cannot_be_written_is_a_sentence(folder, capsys):
+    (folder / ".writing").write_text("in the way")
+    assert compact.main(["--output", str(folder)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {folder}")
+
+
+# runs
+
+
+def test_runs_lists_what_each_wrote(folder):
+    run(folder, "named", [reading(7)], inputs=["a.jsonl", "b, c.jsonl"], counts={"readings": 1})
+    listed = command("runs", "--output", folder, "--format", "json")
+    assert listed.returncode == 0, listed.stderr
+    rows = json.loads(listed.stdout)
+    assert [row["run_id"] for row in rows] == ["run-0", "run-1", "run-2", "named"]
+    assert rows[3] == {
+        "run_id": "named",
+        "kind": "batch",
+        "status": "finished",
+        "started_at": None,
+        "finished_at": None,
+        "inputs": ["a.jsonl", "b, c.jsonl"],
+        "readings": 1,
+        "files": 2,
+    }
+
+
+def test_runs_are_listed_as_a_table_and_as_csv(folder, capsys):
+    assert runs.main(["--output", str(folder)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == [
+        *("run_id", "kind", "status", "started_at", "finished_at", "inputs", "files"),
+    ]
+    assert table[-1] == "(3 rows)"
+    assert runs.main(["--output", str(folder), "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["run_id"] for row in rows] == ["run-0", "run-1", "run-2"]
+
+
+def test_a_compaction_is_listed_with_its_times(folder, capsys):
+    compact.main(["--output", str(folder), "--quiet"])
+    runs.main(["--output", str(folder), "--format", "json"])
+    *others, last = json.loads(capsys.readouterr().out)
+    assert (last["kind"], last["files"], last["rejected_readings"]) == ("compaction", 4, 3)
+    began = datetime.datetime.fromisoformat(last["started_at"])
+    assert began <= datetime.datetime.fromisoformat(last["finished_at"])
+    assert [row["files"] for row in others] == [0, 0, 0]
+
+
+def test_runs_can_list_the_files(folder, capsys):
+    file = rejected(folder, "more", "more")
+    run(folder, "more", [], more=[file])
+    runs.main(["--output", str(folder), "--files", "--format", "json"])
+    rows = json.loads(capsys.readouterr().out)
+    (found,) = [row for row in rows if row["path"] == file.path]
+    assert found == {
+        "table": "rejected_readings",
+        "path": file.path,
+        "rows": 1,
+        "bytes": file.bytes,
+        "run_id": "more",
+    }
+    assert {row["table"] for row in rows} == {
+        *("index", "readings", "regional_means_revisions", "rejected_readings"),
+    }
+
+
+def test_an_empty_store_has_no_runs(folder, capsys):
+    document = json.loads((folder / "manifest.json").read_text())
+    document |= {"tables": {}, "runs": [], "index": []}
+    (folder / "manifest.json").write_text(json.dumps(document))
+    assert runs.main(["--output", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith("(0 rows)\n")
+    assert compact.main(["--output", str(folder)]) == 0
+    assert capsys.readouterr().out == "nothing to do\n"
+
+
+# what times look like on the command line
+
+
+@pytest.mark.parametrize(("text", "hours"), [("1h", 1), ("48h", 48), ("90d", 2160), ("12w", 2016)])
+def test_lengths_of_time_are_understood(text, hours):
+    assert length(text) == datetime.timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "90", "d", "-1d", "0d", "1.5d", "9 d", "٣d", "1m", "9999999d"]
+)
+def test_other_lengths_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no length of time; write"):
+        length(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2019-02-19", "2019-02-19T00:00:00+00:00"),
+        ("2019-02-19T14:00", "2019-02-19T14:00:00+00:00"),
+        ("2019-02-19T14:00:00Z", "2019-02-19T14:00:00+00:00"),
+        ("2019-02-19T14:00:00+02:00", "2019-02-19T12:00:00+00:00"),
+    ],
+)
+def test_times_are_utc_where_they_do_not_say(text, expected):
+    assert moment(text).isoformat() == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "19.2.2019", "2019-02-30", "1550584930"])
+def test_other_times_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no time; write it as"):
+        moment(text)

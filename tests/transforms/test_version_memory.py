@@ -1,0 +1,212 @@
+"""What a shard remembers: against a plain dictionary, with releases and restores in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.packed_entries import DELETED, PLACED, ROW, Packed
+from transforms.version_memory import MAX_FUTURE, VersionMemory, newest_rows
+
+REMEMBER = 1000
+NAMES = (("temperature", None, None), ("temperature", "76", "Occitanie"))
+RANK = ("kind", "version", "deleted", "event_time", "longitude", "latitude", "value", "placed")
+
+
+@st.composite
+def entry(draw):
+    small = st.integers(0, 2)
+    placed = draw(st.booleans())
+    return {
+        # Few hashes, and halves that different readings share.
+        "high": draw(small),
+        "low": draw(small),
+        "kind": draw(st.integers(0, 3)),
+        "version": draw(small),
+        "deleted": draw(st.booleans()),
+        "event_time": draw(st.integers(0, 3)) * 500 * 10**6,
+        "longitude": float(draw(st.integers(0, 1))),
+        "latitude": 0.0,
+        "value": draw(st.integers(-1, 1)),
+        "placed": placed,
+        "series": int(placed),
+        "arrival": draw(st.integers(0, 8)) * 250,
+    }
+
+
+def packed(entries):
+    rows = np.zeros(len(entries), ROW)
+    for number, each in enumerate(entries):
+        flags = each["deleted"] * DELETED + each["placed"] * PLACED
+        for name in ROW.names:
+            rows[number][name] = flags if name == "flags" else each[name]
+    return Packed(rows, NAMES)
+
+
+def identity(each):
+    return each["high"], each["low"]
+
+
+def rank(each):
+    return tuple(each[name] for name in RANK)
+
+
+class PlainMemory:
+    """The same, one message at a time."""
+
+    def __init__(self):
+        self.remembered = {}
+        self.released = None
+
+    def offer(self, entries):
+        newest = {}
+        outcome = {"accepted": [], "duplicates": 0, "superseded": 0, "too_late": 0}
+        for each in entries:
+            kept = newest.get(identity(each))
+            if kept is None or rank(each) > rank(kept):
+                newest[identity(each)] = each
+        distinct = {(identity(each), rank(each)) for each in entries}
+        outcome["duplicates"] += len(entries) - len(distinct)
+        outcome["superseded"] += len(distinct) - len(newest)
+        for key, each in newest.items():
+            before = self.remembered.get(key)
+            if before is None and self.may_have_forgotten(each):
+                outcome["too_late"] += 1
+            elif before is None or rank(each) > rank(before):
+                outcome["superseded"] += before is not None
+                arrival = max(
+                    each["arrival"], before["arrival"] if before else 0, self.released or 0
+                )
+                self.remembered[key] = {**each, "arrival": arrival}
+                outcome["accepted"].append((key, rank(each)))
+            elif rank(each) == rank(before):
+                outcome["duplicates"] += 1
+            else:
+                outcome["superseded"] += 1
+        return outcome
+
+    def may_have_forgotten(self, each):
+        return (
+            self.released is not None
+            and each["kind"] == 3
+            and each["version"] > 1
+            and each["event_time"] <= (self.released - REMEMBER + MAX_FUTURE) * 10**6
+        )
+
+    def release(self, until):
+        self.released = until
+        self.remembered = {
+            key: each for key, each in self.remembered.items() if each["arrival"] + REMEMBER > until
+        }
+
+
+def plain(rows):
+    return [
+        (
+            (int(row["high"]), int(row["low"])),
+            (
+                int(row["kind"]),
+                int(row["version"]),
+                bool(row["flags"] & DELETED),
+                int(row["event_time"]),
+                float(row["longitude"]),
+                float(row["latitude"]),
+                int(row["value"]),
+                bool(row["flags"] & PLACED),
+            ),
+        )
+        for row in rows
+    ]
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.lists(entry(), min_size=1, max_size=12) | st.just("release") | st.just("restore"),
+        max_size=12,
+    )
+)
+def test_it_decides_as_a_dictionary_does(events):
+    memory, model = VersionMemory(REMEMBER), PlainMemory()
+    log, now = [], 1000
+    for event in events:
+        if event == "release":
+            now += 400
+            memory.release(now)
+            model.release(now)
+        elif event == "restore":
+            # The log has every accepted version, in no order that could be relied on.
+            memory = VersionMemory(REMEMBER)
+            memory.restore(log[::-1], model.released)
+        else:
+            decision, expected = memory.offer(packed(event)), model.offer(event)
+            log.append(Packed(decision.accepted, memory.names))
+            assert sorted(plain(decision.accepted)) == sorted(expected["accepted"])
+            for name in ("duplicates", "superseded", "too_late"):
+                assert getattr(decision, name) == expected[name]
+        assert sorted(plain(memory.rows)) == sorted(
+            (key, rank(each)) for key, each in model.remembered.items()
+        )
+        assert len(memory) == len(model.remembered)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.lists(entry(), min_size=1, max_size=8), min_size=1, max_size=6))
+def test_what_is_added_less_what_is_taken_is_what_is_remembered(pieces):
+    """In all that a mean depends on."""
+    memory, standing = VersionMemory(10**9), []
+
+    def meant(rows):
+        return [(int(row["event_time"]), int(row["value"]), int(row["flags"])) for row in rows]
+
+    for piece in pieces:
+        decision = memory.offer(packed(piece))
+        standing += meant(decision.added)
+        for each in meant(decision.taken):
+            standing.remove(each)
+    assert sorted(standing) == sorted(meant(memory.rows))
+
+
+@given(st.lists(entry(), max_size=30))
+def test_the_newest_rows_are_in_their_order(entries):
+    kept, repeats, older = newest_rows(packed(entries).rows)
+    assert len(kept) + repeats + older == len(entries)
+    assert (np.diff(kept) > 0).all()
+
+
+def test_many_readings_are_remembered_however_they_come():
+    chance = np.random.default_rng(1)
+    memory, rows = VersionMemory(REMEMBER), np.zeros(50_000, ROW)
+    rows["high"] = chance.integers(0, 2**63, len(rows), dtype=np.uint64)
+    # Neighbours in the table, so that places are taken.
+    rows["low"] = chance.integers(0, 20_000, len(rows), dtype=np.uint64)
+    for begin in range(0, len(rows), 7_000):
+        decision = memory.offer(Packed(rows[begin : begin + 7_000], NAMES))
+        assert len(decision.accepted) == len(decision.added)
+    assert len(memory) == len(rows)
+    again = memory.offer(Packed(rows, NAMES))
+    assert (again.duplicates, len(again.accepted)) == (len(rows), 0)
+    assert len(memory.holds(Packed(rows[:100], NAMES))) == 100
+
+
+def test_an_empty_memory_restores_nothing():
+    memory = VersionMemory(REMEMBER)
+    memory.restore([], None)
+    assert len(memory) == 0
+    assert memory.names == ()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_only_what_the_memory_may_have_held_waits(version):
+    memory = VersionMemory(REMEMBER)
+    memory.release(5000)
+    horizon = (5000 - REMEMBER + MAX_FUTURE) * 10**6
+    times = [horizon - 1, horizon, horizon + 1]
+    base = {**dict.fromkeys(ROW.names, 0), "kind": 3, "deleted": False, "placed": True}
+    entries = [
+        {**base, "high": number, "version": version, "event_time": time, "arrival": 5000}
+        for number, time in enumerate(times)
+    ]
+    assert memory.offer(packed(entries)).too_late == (2 if version == 2 else 0)

@@ -1,0 +1,306 @@
+"""KeepLatestVersion on a stream: versions are remembered in keyed state, a shard of them a key.
+
+State that is read and written reading by reading manages some thousand readings a second. Here a
+key is a shard, an element a bundle's rows of it, packed; the state is written once an element and
+only appended to, and a worker keeps the shard's image in memory, checked by a token in the state.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.coders import BytesCoder
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from schemas.entries import ENTRIES
+from transforms.allocator import keep_freed_memory
+from transforms.balance import count
+from transforms.packed_entries import (
+    DELETED,
+    Name,
+    Packed,
+    Rows,
+    arrow_entries,
+    compact,
+    header,
+    joined_packed,
+    pack,
+    packed_entries,
+    unpack,
+)
+from transforms.shard_images import ShardImages
+from transforms.shard_state import GENERATIONS, ShardState
+from transforms.triggers import all_at_once
+from transforms.version_memory import Decision, VersionMemory
+
+__all__ = ["WEIGHTED", "latest_in_stream"]
+
+ENTRIES_TAG = "entries"
+FLUSH_FROM = 1 << 18
+"""Rows that a bundle holds before it passes them on: bounds its memory."""
+STATE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("state", BytesCoder()))
+BAGS = [
+    beam.DoFn.StateParam(BagStateSpec(f"generation_{number}", BytesCoder()))
+    for number in range(GENERATIONS)
+]
+RELEASE = TimerSpec("release", TimeDomain.WATERMARK)
+TIMER = beam.DoFn.TimerParam(RELEASE)
+FEW = 64
+"""Rows below which the names in front of them weigh."""
+WEIGHTED = ENTRIES.append(pa.field("weight", pa.int8(), nullable=False))
+"""Columns of the readings that come out."""
+
+
+def latest_in_stream(
+    readings: beam.PCollection[pa.RecordBatch], shards: int, remember: int
+) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
+    """Applies the steps of `KeepLatestVersion` to an unbounded input.
+
+    Args:
+        readings: batches of schema `PLACED_READINGS`.
+        shards: how many shards there are.
+        remember: for how many seconds of event time after its arrival a version is remembered.
+
+    Returns:
+        Batches of schema `WEIGHTED`, and batches of schema `ENTRIES` with the accepted versions.
+    """
+    latest = (
+        readings
+        | "AllTime" >> all_at_once()
+        | "PackByIdentity"
+        >> beam.ParDo(_PackByIdentity(shards)).with_output_types(tuple[int, bytes])
+        | "RememberVersions"
+        >> beam.ParDo(_RememberVersions(remember)).with_outputs(ENTRIES_TAG, main="readings")
+    )
+    for output in (latest.readings, latest[ENTRIES_TAG]):
+        output.element_type = pa.RecordBatch
+    return latest.readings, latest[ENTRIES_TAG]
+
+
+class _PackByIdentity(beam.DoFn):
+    """Deals out the entries of a bundle by their identity: pairs of a shard and packed rows.
+
+    Each carries its oldest event time as its timestamp.
+
+    Args:
+        shards: how many shards there are.
+    """
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def start_bundle(self) -> None:
+        self._pieces: list[Packed] = []
+        self._rows = 0
+        self._oldest = MAX_TIMESTAMP
+
+    def process(
+        self, element: pa.RecordBatch, timestamp: Any = beam.DoFn.TimestampParam
+    ) -> Iterator[TimestampedValue]:
+        if not element.num_rows:
+            return
+        self._oldest = min(self._oldest, timestamp)
+        self._pieces.append(packed_entries(element, time.time()))
+        self._rows += element.num_rows
+        if self._rows >= FLUSH_FROM:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for stamped in self._flush():
+            yield WindowedValue(stamped.value, stamped.timestamp, (GlobalWindow(),))
+
+    def _flush(self) -> Iterator[TimestampedValue]:
+        pieces, self._pieces, self._rows = self._pieces, [], 0
+        if not pieces:
+            return
+        packed = joined_packed(pieces)
+        before = header(packed.names)
+        for shard, rows in dealt_out(packed.rows, self._shards):
+            at = oldest_event_time(rows, self._oldest)
+            yield TimestampedValue((shard, before + rows.tobytes()), at)
+
+
+def dealt_out(rows: Rows, shards: int) -> Iterator[tuple[int, Rows]]:
+    """Shares of the rows by the upper bits of the hash, each in the order of the rows."""
+    upper = rows["high"] >> np.uint64(32)
+    numbers = ((upper * np.uint64(shards)) >> np.uint64(32)).astype(np.uint16)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=shards)).tolist()
+    ordered = rows.take(order)
+    begin = 0
+    for shard, end in enumerate(ends):
+        if end > begin:
+            yield shard, ordered[begin:end]
+        begin = end
+
+
+def oldest_event_time(rows: Rows, otherwise: Timestamp) -> Timestamp:
+    """Of the rows that have an event time: deletions have none."""
+    times = rows["event_time"][(rows["flags"] & DELETED) == 0]
+    return Timestamp(micros=int(times.min())) if len(times) else otherwise
+
+
+class _RememberVersions(beam.DoFn):
+    """Decides which messages are new versions, by what the state of their shard remembers.
+
+    Elements in are pairs of a shard and packed rows. Elements out are batches of schema `ENTRIES`
+    with a column `weight`; the output `ENTRIES_TAG` has the accepted versions, of schema
+    `ENTRIES`. Both carry the oldest event time in them, which may be older than that of the
+    element in: what is taken away then comes late, as it is.
+
+    Args:
+        remember: for how many seconds of event time after its arrival a version is remembered.
+    """
+
+    def __init__(self, remember: int) -> None:
+        self._remember = remember
+        self._images = ShardImages(uuid.uuid4().hex)
+
+    def setup(self) -> None:
+        keep_freed_memory()
+
+    def start_bundle(self) -> None:
+        ShardImages.drop_unused()
+        self._decided: list[tuple[Decision, tuple[Name, ...]]] = []
+        self._rows = 0
+        self._oldest = MAX_TIMESTAMP
+
+    def process(
+        self,
+        element: tuple[int, bytes],
+        timestamp: Any = beam.DoFn.TimestampParam,
+        small: Any = STATE,
+        bag_0: Any = BAGS[0],
+        bag_1: Any = BAGS[1],
+        bag_2: Any = BAGS[2],
+        bag_3: Any = BAGS[3],
+        bag_4: Any = BAGS[4],
+        bag_5: Any = BAGS[5],
+        bag_6: Any = BAGS[6],
+        bag_7: Any = BAGS[7],
+        timer: Any = TIMER,
+    ) -> Iterator[Any]:
+        bags = (bag_0, bag_1, bag_2, bag_3, bag_4, bag_5, bag_6, bag_7)
+        shard, data = element
+        state = ShardState.read(small.read())
+        memory = self._memory(shard, state, bags)
+        decision = memory.offer(unpack(data))
+        if len(decision.accepted):
+            arrival = decision.accepted["arrival"]
+            bags[state.bag_for(int(arrival.max()))].add(_logged(decision.accepted, memory))
+            if state.schedule(int(arrival.min()), self._remember):
+                timer.set(Timestamp(state.next_release))
+            state.renew()
+            small.write(state.write())
+        self._images.put(shard, state.token, memory)
+        count("duplicate", decision.duplicates)
+        count("superseded", decision.superseded)
+        count("too_late", decision.too_late)
+        self._decided.append((decision, memory.names))
+        self._rows += len(decision.accepted) + len(decision.taken)
+        self._oldest = min(self._oldest, timestamp)
+        if self._rows >= FLUSH_FROM:
+            for tag, batch, at in self._flush():
+                output = TimestampedValue(batch, at)
+                yield TaggedOutput(tag, output) if tag else output
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for tag, batch, at in self._flush():
+            output = WindowedValue(batch, at, (GlobalWindow(),))
+            yield TaggedOutput(tag, output) if tag else output
+
+    @on_timer(RELEASE)
+    def release(
+        self,
+        shard: Any = beam.DoFn.KeyParam,
+        small: Any = STATE,
+        bag_0: Any = BAGS[0],
+        bag_1: Any = BAGS[1],
+        bag_2: Any = BAGS[2],
+        bag_3: Any = BAGS[3],
+        bag_4: Any = BAGS[4],
+        bag_5: Any = BAGS[5],
+        bag_6: Any = BAGS[6],
+        bag_7: Any = BAGS[7],
+        timer: Any = TIMER,
+    ) -> None:
+        bags = (bag_0, bag_1, bag_2, bag_3, bag_4, bag_5, bag_6, bag_7)
+        state = ShardState.read(small.read())
+        if state.next_release is None:
+            return
+        memory = self._memory(shard, state, bags)
+        until, state.next_release = state.next_release, None
+        memory.release(until)
+        for ended in state.release(until, self._remember):
+            bags[ended].clear()
+        oldest = state.seal() if not state.sealed else None
+        if oldest is not None:
+            held = [memory.holds(unpack(data)) for data in bags[oldest].read()]
+            bags[oldest].clear()
+            for rows in held:
+                if len(rows):
+                    bags[state.bag_for(int(rows["arrival"].max()))].add(_logged(rows, memory))
+        if len(memory):
+            state.schedule(int(memory.rows["arrival"].min()), self._remember)
+            timer.set(Timestamp(state.next_release))
+        self._images.put(shard, state.renew(), memory)
+        small.write(state.write())
+
+    def _memory(self, shard: int, state: ShardState, bags: tuple[Any, ...]) -> VersionMemory:
+        """The shard's image: the one that a bundle here left, else made from the state."""
+        image = self._images.take(shard, state.token)
+        if image is not None:
+            return image
+        memory = VersionMemory(self._remember)
+        logged = [unpack(data) for bag, _ in state.generations for data in bags[bag].read()]
+        memory.restore(logged, state.released)
+        return memory
+
+    def _flush(self) -> Iterator[tuple[str | None, pa.RecordBatch, Timestamp]]:
+        decided, self._decided, self._rows = self._decided, [], 0
+        accepted = _joined(decided, "accepted")
+        if not len(accepted.rows):
+            return
+        entries = arrow_entries(accepted)
+        at = oldest_event_time(accepted.rows, self._oldest)
+        yield ENTRIES_TAG, entries, at
+        if all(each.added is each.accepted and not len(each.taken) for each, _ in decided):
+            yield None, with_weights(entries, len(entries), 0), at
+            return
+        added, taken = _joined(decided, "added"), _joined(decided, "taken")
+        if len(added.rows) or len(taken.rows):
+            changes = joined_packed([added, taken])
+            batch = with_weights(arrow_entries(changes), len(added.rows), len(taken.rows))
+            yield None, batch, oldest_event_time(changes.rows, self._oldest)
+
+
+def _joined(decided: list[tuple[Decision, tuple[Name, ...]]], part: str) -> Packed:
+    return joined_packed([Packed(getattr(decision, part), names) for decision, names in decided])
+
+
+def with_weights(entries: pa.RecordBatch, added: int, taken: int) -> pa.RecordBatch:
+    """Entries with a column `weight`: 1 in the rows that come first, -1 in those after them."""
+    weights = np.ones(added + taken, np.int8)
+    weights[added:] = -1
+    return pa.RecordBatch.from_arrays([*entries.columns, pa.array(weights)], schema=WEIGHTED)
+
+
+def _logged(rows: Rows, memory: VersionMemory) -> bytes:
+    packed = Packed(rows, memory.names)
+    return pack(compact(packed) if len(rows) < FEW else packed)

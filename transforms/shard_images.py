@@ -1,0 +1,48 @@
+"""Images of shards in a worker's memory, so that their state need not be read at each bundle."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from transforms.version_memory import VersionMemory
+
+__all__ = ["ShardImages"]
+
+FORGET_AFTER, LOOK_EVERY = 600.0, 60.0
+"""Seconds after which an image that no bundle asked for is dropped; how often that is looked at."""
+
+
+class ShardImages:
+    """What this process remembers of shards, for all threads and copies of a DoFn.
+
+    Args:
+        owner: tells one transform's images from another's.
+    """
+
+    _all: ClassVar[dict[tuple[str, int], tuple[str, VersionMemory, float]]] = {}
+    _looked = 0.0
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+
+    def take(self, shard: int, token: str) -> VersionMemory | None:
+        """The image of a shard, if it is that of the state: nobody else gets it until it is put."""
+        found = self._all.pop((self._owner, shard), None)
+        # A bundle that failed after its image had changed, or another worker's, has another token.
+        return found[1] if found is not None and found[0] == token else None
+
+    def put(self, shard: int, token: str, memory: VersionMemory) -> None:
+        """Leaves an image for the next bundle."""
+        self._all[self._owner, shard] = (token, memory, time.monotonic())
+
+    @classmethod
+    def drop_unused(cls) -> None:
+        """Drops images that nobody asked for: their shards have moved to another worker."""
+        now = time.monotonic()
+        if now - cls._looked < LOOK_EVERY:
+            return
+        cls._looked = now
+        for key, (_, _, used) in list(cls._all.items()):
+            if now - used > FORGET_AFTER:
+                cls._all.pop(key, None)

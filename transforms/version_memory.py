@@ -1,0 +1,277 @@
+"""What one shard of a stream remembers of its readings, and what a new version of one means.
+
+No Beam in it: `transforms.latest_in_stream` keeps the same in the runner's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.reading import VersionKind
+from transforms.hash_index import HashIndex
+from transforms.numbers import MICROS
+from transforms.packed_entries import (
+    DELETED,
+    PLACED,
+    ROW,
+    Name,
+    Packed,
+    Rows,
+    Series,
+    joined_packed,
+    words_of,
+)
+from transforms.spans import Bools, Ints
+
+__all__ = ["MAX_FUTURE", "Decision", "VersionMemory", "newest_rows"]
+
+MAX_FUTURE = 300
+"""Seconds by which a reading's event time may be ahead of its arrival."""
+GROWTH = 1.25
+"""How much larger the memory is than what it must hold when it is made anew."""
+MEANT = ("event_time", "value", "series", "flags")
+"""What of an entry changes a mean, or the class that the reading is counted in."""
+SAME, NEWER, OLDER, TOO_LATE = 0, 1, -1, -2
+RANKED = np.uint64(0xFF << 48 | (DELETED | PLACED) << 56)
+"""What of the last word of a row orders versions: their kind and two flags."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of some messages. Each is in one class of the balance.
+
+    Attributes:
+        accepted: the new versions, in the order in which they came.
+        added: those of them that change a mean or a class.
+        taken: the remembered versions that these replace.
+        duplicates: how many messages were known.
+        superseded: how many messages, or versions accepted before, are older than another.
+        too_late: how many come after a version that is no longer remembered.
+    """
+
+    accepted: Rows
+    added: Rows
+    taken: Rows
+    duplicates: int
+    superseded: int
+    too_late: int
+
+
+class VersionMemory:
+    """The newest version of every reading, for some time after its arrival.
+
+    Args:
+        remember: for how many seconds after its arrival a version is remembered at least.
+
+    Attributes:
+        released: what had to be remembered up to this moment, in seconds since the epoch, is
+            forgotten; None where nothing was yet.
+    """
+
+    def __init__(self, remember: int) -> None:
+        self._remember = remember
+        self._series = Series()
+        self._store = np.zeros(0, ROW)
+        self._size = 0
+        self._index = HashIndex()
+        self.released: int | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def rows(self) -> Rows:
+        """All that is remembered, one row a reading."""
+        return self._store[: self._size]
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """What the series are called."""
+        return tuple(self._series.names)
+
+    def offer(self, packed: Packed) -> Decision:
+        """Decides about messages, and remembers the versions that are new.
+
+        Args:
+            packed: messages of this shard, in the order in which they came.
+        """
+        rows = self._series.renumbered(packed)
+        kept, duplicates, superseded = newest_rows(rows)
+        if len(kept) < len(rows):
+            rows = rows.take(kept)
+        places = self._find(rows)
+        known = np.flatnonzero(places >= 0)
+        before = self._store.take(places[known])
+        verdict = np.full(len(rows), NEWER, np.int8)
+        if len(known):
+            verdict[known] = _compared(rows.take(known), before)
+        too_late = self._come_too_late(rows, places < 0)
+        verdict[too_late] = TOO_LATE
+        new = np.flatnonzero(verdict == NEWER)
+        replaced = before.take(np.flatnonzero(verdict[known] == NEWER))
+        accepted = rows.take(new)
+        added, taken = self._accept(accepted, places[new], replaced)
+        return Decision(
+            accepted,
+            added,
+            taken,
+            duplicates + int(np.count_nonzero(verdict == SAME)),
+            superseded + int(np.count_nonzero(verdict == OLDER)) + len(replaced),
+            len(too_late),
+        )
+
+    def release(self, until: int) -> None:
+        """Forgets what had to be remembered up to a moment, in seconds since the epoch."""
+        self.released = until
+        rows = self.rows
+        kept = self._lasting(rows)
+        if not kept.all():
+            self._hold(rows.take(np.flatnonzero(kept)))
+
+    def restore(self, pieces: Sequence[Packed], released: int | None) -> None:
+        """Remembers what was accepted before: of each reading the newest of the rows counts."""
+        self.released = released
+        rows = self._series.renumbered(joined_packed(pieces))
+        rows = rows.take(np.flatnonzero(self._lasting(rows)))
+        kept, _, _ = newest_rows(rows)
+        self._hold(rows.take(kept))
+
+    def holds(self, packed: Packed) -> Rows:
+        """Those of the rows, which were accepted before, that are the newest of their reading."""
+        rows = self._series.renumbered(packed)
+        places = self._find(rows)
+        known = np.flatnonzero(places >= 0)
+        rows, mine = rows.take(known), self._store.take(places[known])
+        return rows.take(np.flatnonzero(_compared(rows, mine) == SAME))
+
+    def _find(self, rows: Rows) -> Ints:
+        mine = self.rows
+        return self._index.find(rows["high"], rows["low"], mine["high"], mine["low"])
+
+    def _come_too_late(self, rows: Rows, unknown: Bools) -> Ints:
+        """Versions above the first of readings whose earlier ones may have been forgotten."""
+        if self.released is None:
+            return np.zeros(0, np.int64)
+        numbered = rows["kind"] == VersionKind.VERSION
+        if not numbered.any():
+            return np.zeros(0, np.int64)
+        horizon = (self.released - self._remember + MAX_FUTURE) * MICROS
+        old = (rows["version"] > 1) & (rows["event_time"] <= horizon)
+        return np.flatnonzero(unknown & numbered & old)
+
+    def _accept(self, rows: Rows, places: Ints, replaced: Rows) -> tuple[Rows, Rows]:
+        """Remembers new versions; those that change something, and what they replace."""
+        if not len(rows):
+            return rows, replaced
+        arrival = rows["arrival"]
+        if self.released is not None:
+            # Where the watermark is ahead of the arrivals, as when a backlog is read, the time
+            # counts from the watermark: else they would be forgotten as they come.
+            np.maximum(arrival, self.released, out=arrival)
+        if not len(replaced):
+            self._append(rows)
+            return rows, replaced
+        follows = np.flatnonzero(places >= 0)
+        # A version is remembered as long as the one that it replaces would have been: when the
+        # state is read again, the older must not outlive the newer.
+        arrival[follows] = np.maximum(arrival[follows], replaced["arrival"])
+        following = rows.take(follows)
+        words_of(self._store)[places[follows]] = words_of(following)
+        self._append(rows.take(np.flatnonzero(places < 0)))
+        unlike = [following[name] != replaced[name] for name in MEANT]
+        changed = np.logical_or.reduce(unlike)
+        if changed.all():
+            return rows, replaced
+        changes = np.ones(len(rows), bool)
+        changes[follows] = changed
+        return rows.take(np.flatnonzero(changes)), replaced.take(np.flatnonzero(changed))
+
+    def _append(self, rows: Rows) -> None:
+        size = self._size + len(rows)
+        if size > len(self._store):
+            self._store = _with_room(self.rows, size)
+        words_of(self._store)[self._size : size] = words_of(rows)
+        first, self._size = self._size, size
+        self._index.insert(self.rows["high"], self.rows["low"], first)
+
+    def _hold(self, rows: Rows) -> None:
+        """These rows and no others."""
+        self._store, self._size = _with_room(rows, len(rows)), len(rows)
+        self._index.rebuild(rows["high"], rows["low"])
+
+    def _lasting(self, rows: Rows) -> Bools:
+        if self.released is None:
+            return np.ones(len(rows), bool)
+        return rows["arrival"].astype(np.int64) + self._remember > self.released
+
+
+def _with_room(rows: Rows, size: int) -> Rows:
+    """The rows, and room after them for a quarter more than the size."""
+    store = np.empty(int(GROWTH * size) + 1, ROW)
+    words_of(store)[: len(rows)] = words_of(rows)
+    return store
+
+
+def newest_rows(rows: Rows) -> tuple[Ints, int, int]:
+    """The newest version of each reading among some rows.
+
+    Args:
+        rows: an array of `ROW`.
+
+    Returns:
+        Which rows, in rising order; how many others equal one that is kept or superseded; how
+        many others have an older version.
+    """
+    everything = np.arange(len(rows))
+    high = np.ascontiguousarray(rows["high"])
+    order = np.argsort(high)
+    equal = high[order[1:]] == high[order[:-1]]
+    if not equal.any():
+        return everything, 0, 0
+    shared = np.zeros(len(rows), bool)
+    shared[1:] = equal
+    shared[:-1] |= equal
+    doubtful = order[shared]
+    columns = _ranks(rows.take(doubtful), identity=True)
+    within = np.lexsort(columns[::-1])
+    doubtful = doubtful[within]
+    same = [column[within][1:] == column[within][:-1] for column in columns]
+    follows = same[0] & same[1]
+    repeats = int(np.logical_and.reduce(same).sum())
+    kept = np.ones(len(rows), bool)
+    kept[doubtful[:-1][follows]] = False
+    return everything[kept], repeats, int(follows.sum()) - repeats
+
+
+def _compared(rows: Rows, others: Rows) -> npt.NDArray[np.int8]:
+    """Row by row, whether it is `NEWER` or `OLDER` than the other, or the `SAME`."""
+    verdict = np.zeros(len(rows), np.int8)
+    unlike = words_of(rows)[:, 2:] ^ words_of(others)[:, 2:]
+    unlike[:, -1] &= RANKED
+    open_ = np.flatnonzero(unlike.any(axis=1))
+    for mine, other in zip(_ranks(rows.take(open_)), _ranks(others.take(open_)), strict=True):
+        undecided = verdict[open_] == SAME
+        if not undecided.any():
+            break
+        verdict[open_[undecided & (mine > other)]] = NEWER
+        verdict[open_[undecided & (mine < other)]] = OLDER
+    return verdict
+
+
+def _ranks(rows: Rows, *, identity: bool = False) -> list[npt.NDArray]:
+    """The columns that order versions, the most important first, as `transforms.versions` does."""
+    return [
+        *([rows["high"], rows["low"]] if identity else []),
+        rows["kind"],
+        rows["version"],
+        rows["flags"] & DELETED,
+        rows["event_time"],
+        rows["longitude"],
+        rows["latitude"],
+        rows["value"],
+        rows["flags"] & PLACED,
+    ]
