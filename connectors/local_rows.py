@@ -16,10 +16,9 @@ from connectors.local_store.means_files import means_rows
 from connectors.local_store.records import BATCH, FINISHED
 from connectors.local_store.window_numbers import Numbering
 from schemas.tables import arrow_schema
-from transforms.numbers import MICROS
 from transforms.spans import Ints
 
-__all__ = ["TABLES", "Run", "ToTable", "means_table", "outside_table", "rejected_table"]
+__all__ = ["TABLES", "Run", "ToTable", "means_table", "rejected_table"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,19 +90,9 @@ def rejected_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
     return _with_columns("rejected_readings", batch, {"run_id": run.run_id})
 
 
-def outside_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
-    """The readings of a batch that lie in no region, as rows of `outside_readings`."""
-    outside = batch.filter(batch.column("region_code").is_null())
-    if outside.column("deleted").true_count:
-        outside = outside.filter(pa.array(~np.asarray(outside.column("deleted"), bool)))
-    value = pa.array(outside.column("value_micros").to_numpy() / MICROS)
-    return _with_columns("outside_readings", outside, {"value": value, "run_id": run.run_id})
-
-
 TABLES: dict[str, ToTable] = {
     "regional_means_revisions": means_table,
     "rejected_readings": rejected_table,
-    "outside_readings": outside_table,
 }
 """How a batch becomes rows of each table."""
 

@@ -25,7 +25,6 @@ from connectors.local_rows import (
     Run,
     ToTable,
     means_table,
-    outside_table,
     rejected_table,
 )
 from connectors.local_store import LocalStore, StoredFile
@@ -41,7 +40,6 @@ __all__ = [
     "Run",
     "WriteToStore",
     "means_table",
-    "outside_table",
     "rejected_table",
 ]
 
@@ -59,9 +57,6 @@ WAITING = beam.DoFn.StateParam(ReadModifyWriteStateSpec("waiting", BooleanCoder(
 COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
 END = TimerSpec("end", TimeDomain.WATERMARK)
 SET_COMMIT, SET_END = beam.DoFn.TimerParam(COMMIT), beam.DoFn.TimerParam(END)
-
-IN_ARCHIVE = {"outside_readings"}
-"""Tables that are not written where there is an archive: they can be read from it."""
 
 
 class WriteToStore(beam.PTransform):
@@ -133,7 +128,7 @@ class WriteToStore(beam.PTransform):
             if name in given:
                 yield name, make(self._folder, self._run)
         for name, to_table in self._tables.items():
-            if name in given and not (name in IN_ARCHIVE and ARCHIVE in given):
+            if name in given:
                 yield name, WriteRows(self._folder, self._run, name, to_table)
 
 

@@ -18,7 +18,6 @@ FOLDER = Path(__file__).parent / "bigquery"
 TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
 
 ONCE_A_PLACE = {
-    "outside_readings": ("source",),
     "rejected_readings": ("source", "raw_sha256"),
 }
 """Tables whose rows come from one place in the input, and the columns that name the place: of

@@ -49,7 +49,7 @@ from transforms.shard_state import GENERATIONS, ShardState
 from transforms.triggers import all_at_once
 from transforms.version_memory import Decision, VersionMemory
 
-__all__ = ["WEIGHTED", "latest_in_stream"]
+__all__ = ["WEIGHTED", "PackByIdentity", "RememberVersions", "latest_in_stream"]
 
 ENTRIES_TAG = "entries"
 FLUSH_FROM = 1 << 18
@@ -84,16 +84,16 @@ def latest_in_stream(
         readings
         | "AllTime" >> all_at_once()
         | "PackByIdentity"
-        >> beam.ParDo(_PackByIdentity(shards)).with_output_types(tuple[int, bytes])
+        >> beam.ParDo(PackByIdentity(shards)).with_output_types(tuple[int, bytes])
         | "RememberVersions"
-        >> beam.ParDo(_RememberVersions(remember)).with_outputs(ENTRIES_TAG, main="readings")
+        >> beam.ParDo(RememberVersions(remember)).with_outputs(ENTRIES_TAG, main="readings")
     )
     for output in (latest.readings, latest[ENTRIES_TAG]):
         output.element_type = pa.RecordBatch
     return latest.readings, latest[ENTRIES_TAG]
 
 
-class _PackByIdentity(beam.DoFn):
+class PackByIdentity(beam.DoFn):
     """Deals out the entries of a bundle by their identity: pairs of a shard and packed rows.
 
     Each carries its oldest event time as its timestamp.
@@ -156,7 +156,7 @@ def oldest_event_time(rows: Rows, otherwise: Timestamp) -> Timestamp:
     return Timestamp(micros=int(times.min())) if len(times) else otherwise
 
 
-class _RememberVersions(beam.DoFn):
+class RememberVersions(beam.DoFn):
     """Decides which messages are new versions, by what the state of their shard remembers.
 
     Elements in are pairs of a shard and packed rows. Elements out are batches of schema `ENTRIES`

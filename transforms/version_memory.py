@@ -33,6 +33,8 @@ MAX_FUTURE = 300
 """Seconds by which a reading's event time may be ahead of its arrival."""
 GROWTH = 1.25
 """How much larger the memory is than what it must hold when it is made anew."""
+SWEEP_FROM = 1 / 3
+"""Share of rows that need not be remembered from which on they are thrown away."""
 MEANT = ("event_time", "value", "series", "flags")
 """What of an entry changes a mean, or the class that the reading is counted in."""
 SAME, NEWER, OLDER, TOO_LATE = 0, 1, -1, -2
@@ -78,15 +80,16 @@ class VersionMemory:
         self._store = np.zeros(0, ROW)
         self._size = 0
         self._index = HashIndex()
+        self._has_old = False
         self.released: int | None = None
 
     def __len__(self) -> int:
-        return self._size
+        return len(self.rows)
 
     @property
     def rows(self) -> Rows:
         """All that is remembered, one row a reading."""
-        return self._store[: self._size]
+        return self._lasting(self._held) if self._has_old else self._held
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -126,17 +129,15 @@ class VersionMemory:
 
     def release(self, until: int) -> None:
         """Forgets what had to be remembered up to a moment, in seconds since the epoch."""
-        self.released = until
-        rows = self.rows
-        kept = self._lasting(rows)
-        if not kept.all():
-            self._hold(rows.take(np.flatnonzero(kept)))
+        self.released, self._has_old = until, True
+        # Making the table anew costs more than a few rows that nobody asks for.
+        if len(self.rows) <= (1 - SWEEP_FROM) * self._size:
+            self._sweep()
 
     def restore(self, pieces: Sequence[Packed], released: int | None) -> None:
         """Remembers what was accepted before: of each reading the newest of the rows counts."""
         self.released = released
-        rows = self._series.renumbered(joined_packed(pieces))
-        rows = rows.take(np.flatnonzero(self._lasting(rows)))
+        rows = self._lasting(self._series.renumbered(joined_packed(pieces)))
         kept, _, _ = newest_rows(rows)
         self._hold(rows.take(kept))
 
@@ -148,9 +149,21 @@ class VersionMemory:
         rows, mine = rows.take(known), self._store.take(places[known])
         return rows.take(np.flatnonzero(_compared(rows, mine) == SAME))
 
+    @property
+    def _held(self) -> Rows:
+        """All rows, with some that need not be remembered any more."""
+        return self._store[: self._size]
+
     def _find(self, rows: Rows) -> Ints:
-        mine = self.rows
-        return self._index.find(rows["high"], rows["low"], mine["high"], mine["low"])
+        """The places of the rows' readings in the memory, -1 where it has none."""
+        held = self._held
+        places = self._index.find(rows["high"], rows["low"], held["high"], held["low"])
+        if self._has_old:
+            found = held.take(places[places >= 0])
+            if len(self._lasting(found)) < len(found):
+                self._sweep()
+                return self._find(rows)
+        return places
 
     def _come_too_late(self, rows: Rows, unknown: Bools) -> Ints:
         """Versions above the first of readings whose earlier ones may have been forgotten."""
@@ -193,20 +206,26 @@ class VersionMemory:
     def _append(self, rows: Rows) -> None:
         size = self._size + len(rows)
         if size > len(self._store):
-            self._store = _with_room(self.rows, size)
+            self._store = _with_room(self._held, size)
         words_of(self._store)[self._size : size] = words_of(rows)
         first, self._size = self._size, size
-        self._index.insert(self.rows["high"], self.rows["low"], first)
+        self._index.insert(self._held["high"], self._held["low"], first)
 
     def _hold(self, rows: Rows) -> None:
         """These rows and no others."""
         self._store, self._size = _with_room(rows, len(rows)), len(rows)
         self._index.rebuild(rows["high"], rows["low"])
+        self._has_old = False
 
-    def _lasting(self, rows: Rows) -> Bools:
+    def _sweep(self) -> None:
+        self._hold(self.rows)
+
+    def _lasting(self, rows: Rows) -> Rows:
+        """Those of the rows that must be remembered."""
         if self.released is None:
-            return np.ones(len(rows), bool)
-        return rows["arrival"].astype(np.int64) + self._remember > self.released
+            return rows
+        kept = rows["arrival"].astype(np.int64) + self._remember > self.released
+        return rows if kept.all() else rows.take(np.flatnonzero(kept))
 
 
 def _with_room(rows: Rows, size: int) -> Rows:

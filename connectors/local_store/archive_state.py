@@ -14,7 +14,7 @@ from typing import Any
 
 from connectors.local_store.archive_files import TABLE
 from connectors.local_store.dates import SEVERAL, day_of
-from connectors.local_store.records import BATCH, RunRecord, StoredFile
+from connectors.local_store.records import RECONCILE, STREAM, RunRecord, StoredFile
 
 __all__ = ["KEY", "ArchiveState", "distinct_rows", "note_commit", "read_state", "write_state"]
 
@@ -118,12 +118,12 @@ def note_commit(
         state = dataclasses.replace(
             state, repeated=state.repeated | days, versions=state.versions or bool(archived)
         )
-    if run.kind != BATCH or run.duplicates != LATEST:
+    if run.kind == STREAM or run.duplicates != LATEST:
         # A batch counts all that it archives, and the index knows it.
         state = dataclasses.replace(state, waiting=state.waiting | paths)
     if archived:
         state = dataclasses.replace(state, without=state.without - {run.run_id})
-    elif entries and not _has_archived(document, run.run_id):
+    elif entries and run.kind != RECONCILE and not _has_archived(document, run.run_id):
         state = dataclasses.replace(state, without=state.without | {run.run_id})
     write_state(document, state)
 

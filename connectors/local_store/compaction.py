@@ -11,7 +11,7 @@ import dataclasses
 import datetime
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,11 @@ class _Compaction:
             later = change.before.files.get(archive_files.TABLE, ())
             unseen = {day_of(file.path) for file in later if file.path not in known}
             unseen |= {day_of(file.path) for file in busy}
-            cleared = dataclasses.replace(now, repeated=_left(now, state, unseen))
+            cleared = dataclasses.replace(
+                now,
+                repeated=_left(now, state, unseen),
+                waiting=_waiting(now.waiting, replacements, busy),
+            )
             if cleared != now:
                 write_state(change.document, cleared)
                 change.changed = True
@@ -209,6 +213,17 @@ def _left(now: ArchiveState, before: ArchiveState, unseen: set[int]) -> frozense
         for day in now.repeated
         if day in unseen or not before.repeated.intersection({day, SEVERAL})
     )
+
+
+def _waiting(
+    waiting: frozenset[str], replacements: Iterable[Replacement], busy: Collection[StoredFile]
+) -> frozenset[str]:
+    """The files that may hold readings which no window holds, after files were replaced."""
+    for replacement in replacements:
+        replaced = {file.path for file in replacement.replaced}
+        if replaced & waiting and replacement.replaced[0] not in busy:
+            waiting = waiting - replaced | {file.path for file in replacement.files}
+    return waiting
 
 
 def _forget_records(document: dict[str, Any]) -> None:

@@ -49,10 +49,9 @@ class Differences:
         """
         former, latter = _values(before, rows), _values(after, rows)
         for key, was, now in zip(keys, former, latter, strict=True):
-            if key in self._rows:
-                was = self._rows[key][0]
-            self._rows[key] = was, now
-            if was == now:
+            first = self._rows[key][0] if key in self._rows else was
+            self._rows[key] = first, now
+            if first == now:
                 del self._rows[key]
 
     def __len__(self) -> int:
@@ -63,21 +62,24 @@ class Differences:
         keys = sorted(self._rows, key=lambda key: (key[3], key[4], key[5], key[0], key[2]))
         columns: dict[str, pa.Array] = {}
         for place, name in enumerate(KEY):
-            values = [key[place] for key in keys]
+            values: list[object] = [key[place] for key in keys]
             kind = pa.string() if place < 3 else pa.int64()
             column = pa.array(values, kind)
             columns[name] = column.view(MOMENT) if name == "window_start" else column
         for place, name in enumerate(SHOWN):
             kind = pa.int64() if name == "count" else pa.float64()
             for side, suffix in enumerate(("before", "after")):
-                values = [self._rows[key][side][place] for key in keys]
-                columns[f"{name}_{suffix}"] = pa.array(values, pa.float64()).cast(kind)
+                numbers = [self._rows[key][side][place] for key in keys]
+                columns[f"{name}_{suffix}"] = pa.array(numbers, pa.float64()).cast(kind)
         return pa.table(columns)
 
 
 def _values(shown: Shown, rows: Ints) -> list[Values]:
     lists = [
-        [None if missing else value for value, missing in zip(values, np.isnan(values), strict=True)]
+        [
+            None if missing else value
+            for value, missing in zip(values, np.isnan(values), strict=True)
+        ]
         for values in (shown[name][rows].tolist() for name in SHOWN)
     ]
     return list(zip(*lists, strict=True))

@@ -1,4 +1,4 @@
-"""Windows as the archive makes them: the newest version of each of its readings, beside the index."""
+"""Windows as the archive makes them, of the newest version of each of its readings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def archive_in(files: Sequence[StoredFile], span: tuple[int, int]) -> list[Store
     return [
         file
         for file in files
-        if file.first is None or file.last is None or (file.first < span[1] and file.last >= span[0])
+        if file.first is None
+        or file.last is None
+        or (file.first < span[1] and file.last >= span[0])
     ]
 
 

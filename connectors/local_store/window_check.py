@@ -57,22 +57,28 @@ class Check:
     differs: Bools
 
 
-def check(computed: WindowPartials, stored: pa.Table, numbering: Numbering) -> Check:
+def check(computed: pa.RecordBatch | None, stored: pa.Table, numbering: Numbering) -> Check:
     """Compares windows with rows of the store.
 
     Args:
-        computed: windows as they should be, all that hold a reading.
+        computed: windows as they should be, all that hold a reading, as of
+            `window_rows(…, partials=True)`; None for none.
         stored: all rows that the store has of windows; those that are not computed should be empty.
         numbering: numbers of series.
     """
     series = numbering.series(stored)
     starts = stored.column("window_start").cast(pa.int64()).to_numpy()
-    windows = Windows.of([(series, starts), (computed.series, computed.starts)])
+    pieces = [(series, starts)]
+    right = None if computed is None else WindowPartials.of(computed, numbering)
+    if right is not None:
+        pieces.append((right.series, right.starts))
+    windows = Windows.of(pieces)
     count = len(windows)
     partials = neutral(count)
-    places = windows.places(computed.series, computed.starts)
-    for name, column in computed.partials.items():
-        partials[name][places] = column
+    if right is not None:
+        places = windows.places(right.series, right.starts)
+        for name, column in right.partials.items():
+            partials[name][places] = column
     there, rows = _newest(windows.places(series, starts), stored, count)
     totals = neutral(count)
     for name, column in read_hidden(rows, PARTIAL).items():

@@ -143,7 +143,7 @@ def test_counts_are_true_when_derived_with_plain_json(bad: float, tmp_path: Path
     assert made["readings"] == made["good"] + sum(made["bad"].values())
     assert sum(made["bad"].values()) == pytest.approx(bad * made["readings"], abs=450)
     assert made["recipe"] == {
-        "size": 3_000_000, "days": 2, "bad": bad, "shuffled": True, "seed": 1
+        "size": 3_000_000, "days": 2, "bad": bad, "repeated": 0.0, "shuffled": True, "seed": 1
     }  # fmt: skip
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from connectors.local_store import LocalStore, RunRecord
+from connectors.local_store import (
+    LocalStore,
+    RunRecord,
+    index,
+    index_merge,
+    means_merge,
+    run_entries,
+)
 from connectors.local_store.means_files import ALL_STATISTICS, MEANS, means_rows, read_file
 from connectors.local_store.records import FINISHED, STREAM
 from connectors.local_store.window_numbers import WINDOW
@@ -174,9 +184,7 @@ class Stream:
         status = FINISHED if finished else "running"
         windows = [[window.size, window.period] for window in self.windows]
         time = (at or datetime.datetime.now(datetime.UTC)).isoformat()
-        run = record(
-            self.run_id, kind=STREAM, status=status, windows=windows, finished_at=time
-        )
+        run = record(self.run_id, kind=STREAM, status=status, windows=windows, finished_at=time)
         return self.store.commit(run, files).changes
 
     def _accumulated(self, pane: str) -> pa.RecordBatch | None:
@@ -214,6 +222,20 @@ def _changed(before: pa.RecordBatch | None, after: pa.RecordBatch) -> pa.RecordB
 def _weighted(entries: pa.RecordBatch, weight: int) -> pa.RecordBatch:
     weights = pa.array(np.full(entries.num_rows, weight, np.int8))
     return entries.append_column("weight", weights)
+
+
+@contextlib.contextmanager
+def few_rows() -> Iterator[None]:
+    """A program that merges and cuts files after few rows, and does not wait for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(index, "FILE_ROWS", 4)
+        patch.setattr(index, "RANGE_ROWS", 3)
+        patch.setattr(run_entries, "FILE_ROWS", 4)
+        for module in (index_merge, means_merge):
+            patch.setattr(module, "MOST", 2)
+            patch.setattr(module, "SMALLEST", 2)
+        yield
 
 
 def views(store: LocalStore) -> dict[str, list[dict[str, Any]]]:

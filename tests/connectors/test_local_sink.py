@@ -13,7 +13,6 @@ from connectors.local_sink import (
     Run,
     WriteToStore,
     means_table,
-    outside_table,
     rejected_table,
 )
 from connectors.local_store import LocalStore, StoreError
@@ -79,23 +78,12 @@ def test_batches_become_rows_of_their_tables():
     for to_table, batch, table in (
         (means_table, means(), "regional_means_revisions"),
         (rejected_table, rejected(b"bad"), "rejected_readings"),
-        (outside_table, placed(), "outside_readings"),
     ):
         rows = to_table(batch, RUN)
         assert rows.schema.equals(FILE_SCHEMA if to_table is means_table else arrow_schema(table))
         rows.validate(full=True)
         assert set(rows.column("run_id").to_pylist()) == {"run-1"}
     assert set(means_table(means(), RUN).column("revision").to_pylist()) == {7}
-
-
-def test_outside_readings_are_those_in_no_region_with_their_values():
-    rows = outside_table(placed(5), RUN).to_pylist()
-    assert [(row["id"], row["longitude"], row["value"]) for row in rows] == [
-        ("0", -30.0, 0.0),
-        ("3", -30.0, 0.75),
-        ("nowhere", None, 0.0),
-    ]
-    assert {row["source"] for row in rows} == {"rows"}
 
 
 def test_panes_of_a_window_are_stamped_one_after_the_other():
@@ -134,7 +122,6 @@ def test_all_tables_are_committed_with_their_run(tmp_path, monkeypatch, file_byt
             tmp_path / "store",
             regional_means_revisions=[means(9)],
             rejected_readings=[rejected(b"bad", b"worse"), rejected(b"worst")],
-            outside_readings=[placed(), placed(9)],
         )
     manifest = LocalStore(tmp_path / "store").manifest()
     (run,) = manifest.runs
@@ -143,7 +130,6 @@ def test_all_tables_are_committed_with_their_run(tmp_path, monkeypatch, file_byt
     assert run.counts == {
         "regional_means_revisions": 1,
         "rejected_readings": 3,
-        "outside_readings": 6,
     }
     assert asked(tmp_path / "store", "SELECT raw FROM rejected_readings ORDER BY raw") == [
         ("bad",), ("worse",), ("worst",),
@@ -157,7 +143,7 @@ def test_a_run_that_found_nothing_leaves_no_trace(tmp_path):
     assert everything(tmp_path) == []
     with one_thread() as pipeline:
         inside = placed(3).slice(1, 2)
-        write(pipeline, tmp_path, outside_readings=[inside])
+        write(pipeline, tmp_path, entries=[entries_of(inside).slice(0, 0)])
     assert everything(tmp_path) == []
 
 
@@ -224,14 +210,6 @@ def test_a_run_without_entries_counts_all_that_it_brings(tmp_path):
                 regional_means_revisions=[means(9)],
             )
     assert asked(tmp_path, "SELECT sum(count) FROM hourly_means") == [(12,)]
-
-
-def test_where_there_is_an_archive_outside_readings_are_read_from_it(tmp_path):
-    with one_thread() as pipeline:
-        write(pipeline, tmp_path, readings=[placed(9)], outside_readings=[placed(9)])
-    manifest = LocalStore(tmp_path).manifest()
-    assert set(manifest.files) == {"readings"}
-    assert asked(tmp_path, "SELECT count(*) FROM readings") == [(10,)]
 
 
 def test_tables_can_be_left_out_or_written_otherwise(tmp_path):

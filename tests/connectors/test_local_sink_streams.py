@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import apache_beam as beam
+import time
 
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.transforms.window import GlobalWindow
+
+from connectors import local_sink
 from connectors.local_sink import Run, WriteToStore
 from connectors.local_store import LocalStore
+from schemas.tables import arrow_schema
 from tests.support.jobs import ask, rows_of
 from tests.support.pipelines import one_thread
 from tests.support.streams import START, TOULOUSE, Stream, deletion, reading, run_stream
@@ -107,3 +114,70 @@ def test_a_stream_and_batches_that_share_readings_count_them_once(tmp_path):
     assert first["duplicate"] == 2
     assert again["counted"] == again["deleted"] == 0
     assert again["duplicate"] == 5
+
+
+class State(list):
+    """A bag, or a cell, of a runner's state."""
+
+    def add(self, element):
+        self.append(element)
+
+    def write(self, element):
+        self[:] = [element]
+
+    def read(self):
+        return self[-1] if self else None
+
+
+class Bag(State):
+    def read(self):
+        return list(self)
+
+
+class Timer(list):
+    def set(self, moment):
+        self.append(moment)
+
+
+@pytest.fixture
+def committer(tmp_path):
+    return local_sink._CommitStream(str(tmp_path), run("stream"), "latest", 2.5)
+
+
+def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer, tmp_path):
+    store, files, waiting, commit, end = LocalStore(tmp_path), Bag(), State(), Timer(), Timer()
+    schema = arrow_schema("rejected_readings")
+    for number in range(2):
+        rows = pa.Table.from_pylist([REJECTED | {"raw": f"bad {number}"}], schema=schema)
+        element = "store", store.write("rejected_readings", rows)
+        assert committer.process(element, files, waiting, commit, end) is None
+    assert (len(files), len(commit), len(end)) == (2, 1, 1)
+    assert 2 < float(commit[0]) - time.time() <= 2.5
+    assert end == [GlobalWindow().max_timestamp()]
+    assert store.manifest().runs == ()
+    assert list(committer.commit_by_the_clock(files, waiting)) == ["stream"]
+    assert (list(files), list(waiting)) == ([], [])
+    assert [past.status for past in store.manifest().runs] == ["running"]
+    assert ask(tmp_path, "SELECT count(*) FROM rejected_readings") == [(2,)]
+    # The clock may run once more though nothing has come.
+    assert list(committer.commit_by_the_clock(files, waiting)) == []
+    assert list(committer.commit_the_rest(files, waiting)) == ["stream"]
+    assert [past.status for past in store.manifest().runs] == ["finished"]
+    assert store.manifest().runs[0].counts == {"rejected_readings": 2}
+
+
+REJECTED = {
+    "reason": "not_json",
+    "detail": "no JSON",
+    "raw": "bad",
+    "raw_size": 3,
+    "raw_sha256": "0",
+    "source": "test",
+    "rejected_at": START,
+    "run_id": "stream",
+}
+
+
+def test_a_stream_that_brings_nothing_leaves_no_trace(tmp_path):
+    stream_into(tmp_path, Stream().wait().watermark(60))
+    assert list(tmp_path.iterdir()) == []

@@ -13,14 +13,16 @@ from store_runs import (
     Reading,
     Stream,
     batch,
+    few_rows,
     prepared,
     shown,
 )
 
 from connectors.local_store import LocalStore
 from tests.support.plain_means import plain_means
+from transforms.windows import SlidingWindow
 
-MANY = 1_000_000
+QUARTERS = SlidingWindow(900, 300)
 _folders = itertools.count()
 
 readings = st.builds(
@@ -34,7 +36,9 @@ readings = st.builds(
     kind=st.sampled_from([3, 3, 0]),
     quantity=st.just("temperature"),
 )
-sets = st.lists(readings, max_size=8)
+kinds_of_windows = st.sampled_from(
+    [WINDOWS, WINDOWS, WINDOWS[:1], (QUARTERS,), (*WINDOWS, QUARTERS)]
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def newest_of(found):
     return [reading for _, reading in best.values()]
 
 
-def plainly(found):
+def plainly(found, windows):
     """Count, mean, min and max of all windows, in plain Python."""
     placed = [
         (
@@ -74,7 +78,7 @@ def plainly(found):
     ]
     return {
         key: tuple(row[name] for name in ("count", "mean", "min", "max"))
-        for key, row in plain_means(placed, [(w.size, w.period) for w in WINDOWS]).items()
+        for key, row in plain_means(placed, [(w.size, w.period) for w in windows]).items()
     }
 
 
@@ -103,14 +107,15 @@ def unambiguous(found):
     return kept
 
 
-def as_one(folder, found):
+def as_one(folder, found, windows=WINDOWS):
     store = new_store(folder)
-    batch(store, "one", found)
+    batch(store, "one", found, windows)
     return shown(store)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
+@few_rows()
 def test_batches_in_any_order_equal_one_over_their_union(folder, data):
     pool = unambiguous(data.draw(st.lists(readings, min_size=1, max_size=16)))
     some = st.lists(st.sampled_from(pool), max_size=8) if pool else st.just([])
@@ -118,7 +123,8 @@ def test_batches_in_any_order_equal_one_over_their_union(folder, data):
     store = new_store(folder)
     pending = None
     for number, found in enumerate(runs):
-        made = prepared(store, f"run-{number}", found, files=data.draw(st.integers(1, 3)))
+        windows, files = data.draw(kinds_of_windows), data.draw(st.integers(1, 3))
+        made = prepared(store, f"run-{number}", found, windows, files)
         if pending is not None:
             # It was prepared before the one that is committed first.
             store.commit(*made)
@@ -130,13 +136,17 @@ def test_batches_in_any_order_equal_one_over_their_union(folder, data):
             store.commit(*made)
         if data.draw(st.integers(0, 3)) == 0:
             batch(store, f"again-{number}", found)
-            store.commit(*made) if pending is None else None
+        if pending is None:
+            before = store.manifest()
+            store.commit(*made)
+            assert store.manifest() == before
     if pending is not None:
         store.commit(*pending)
     union = [reading for found in runs for reading in found]
     rows = shown(store)
-    assert rows == as_one(folder, union)
-    assert plain_rows(rows) == plainly(union)
+    assert rows == as_one(folder, union, store.families())
+    assert plain_rows(rows) == plainly(union, store.families())
+    store.verify()
 
 
 def without_extremes(rows):
@@ -153,11 +163,13 @@ def assert_known_or_null(rows, expected):
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
+@few_rows()
 def test_streams_and_batches_in_any_mix_equal_one_run_over_their_union(folder, data):
     pool = unambiguous(data.draw(st.lists(readings, min_size=1, max_size=14)))
     some = st.lists(st.sampled_from(pool), min_size=1, max_size=5)
     store = new_store(folder)
-    streams = [Stream(store, name) for name in data.draw(st.sampled_from([["s"], ["s", "t"]]))]
+    names = data.draw(st.sampled_from([["s"], ["s", "t"]]))
+    streams = [Stream(store, name, data.draw(kinds_of_windows)) for name in names]
     union, committed = [], []
     for number in range(data.draw(st.integers(1, 7))):
         stream = data.draw(st.sampled_from(streams))
@@ -165,7 +177,7 @@ def test_streams_and_batches_in_any_mix_equal_one_run_over_their_union(folder, d
         if step == "batch":
             found = data.draw(some)
             union += found
-            batch(store, f"run-{number}", found)
+            batch(store, f"run-{number}", found, data.draw(kinds_of_windows))
         elif step == "read":
             found = data.draw(some)
             union += found
@@ -187,9 +199,12 @@ def test_streams_and_batches_in_any_mix_equal_one_run_over_their_union(folder, d
     ended = data.draw(st.sampled_from([None, NOON]))
     for stream in streams:
         stream.commit([*stream.left, *stream.pane("on_time")], finished=True, at=ended)
-    assert_known_or_null(shown(store), as_one(folder, union))
+    families = store.families()
+    assert_known_or_null(shown(store), as_one(folder, union, families))
     # A batch repairs the windows that it touches.
-    batch(store, "last", union)
-    assert shown(store) == as_one(folder, union)
-    batch(store, "anew", [reading._replace(version=9, kind=3) for reading in newest_of(union)])
-    assert shown(store) == as_one(folder, union)
+    batch(store, "last", union, families)
+    assert shown(store) == as_one(folder, union, families)
+    anew = [reading._replace(version=9, kind=3) for reading in newest_of(union)]
+    batch(store, "anew", anew, families)
+    assert shown(store) == as_one(folder, union, families)
+    store.verify()

@@ -73,6 +73,7 @@ def test_every_line_is_in_one_class_and_all_that_is_not_counted_can_be_read_back
     summary = job(folder / "in", folder / "out")
     balance = summary["balance"]
     expected = read_lines(data)
+    current = newest(row for row in expected if isinstance(row, Reading))
     rejected = [row for row in expected if not isinstance(row, Reading)]
     assert balance["read"] == len(expected) == sum(balance[name] for name in CLASSES)
     assert balance["rejected"] == len(rejected)
@@ -81,13 +82,35 @@ def test_every_line_is_in_one_class_and_all_that_is_not_counted_can_be_read_back
     assert_same_rows(rows, [(row.reason, f"{path}#byte={row.offset}") for row in rejected])
     outside = ask(folder / "out", "SELECT id, longitude, latitude, value FROM outside_readings")
     assert balance["outside"] == len(outside)
-    assert balance["counted"] == len(expected) - len(rejected) - len(outside)
+    deleted = sum(row.deleted for row in current)
+    assert balance["deleted"] == deleted
+    assert balance["counted"] == len(current) - deleted - len(outside)
+    distinct = {seen(row) for row in expected if isinstance(row, Reading)}
+    assert balance["superseded"] == len(distinct) - len(current)
     counted = ask(folder / "out", "SELECT coalesce(sum(count), 0) FROM hourly_means")
     assert counted == [(balance["counted"],)]
     reasons = {row.reason: 0 for row in rejected}
     for row in rejected:
         reasons[row.reason] += 1
     assert summary["rejected"] == reasons
+
+
+def seen(row):
+    """What tells the versions of all readings apart, and orders those of one."""
+    version = row.version_kind, row.version, row.deleted
+    if row.deleted:
+        return row.id, *version
+    place = float(row.longitude), float(row.latitude)
+    return row.id, *version, row.event_micros, *place, row.value_micros
+
+
+def newest(rows):
+    """The newest version of each reading."""
+    best = {}
+    for row in rows:
+        if row.id not in best or seen(row) > seen(best[row.id]):
+            best[row.id] = row
+    return list(best.values())
 
 
 def rows_wherever(store):
@@ -149,12 +172,13 @@ def test_rows_are_those_of_exact_arithmetic(tmp_path):
     chance = random.Random(3)
     places = {"76": TOULOUSE, "11": PARIS}
     readings, lines = [], []
-    for _ in range(2000):
+    for number in range(2000):
         code = chance.choice(("76", "11"))
         micros = chance.randint(1550_000_000, 1550_300_000) * 10**6
         value = chance.randint(-30_000_000, 40_000_000)
         readings.append((code, "temperature", micros, value))
         changes = {"timestamp": micros // 10**6, "temperature": value / 10**6, **places[code]}
+        changes["id"] = number
         lines.append(json.dumps(message(**changes)).encode())
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl").write_bytes(b"\n".join(lines))

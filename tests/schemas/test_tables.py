@@ -14,7 +14,7 @@ from schemas.tables import FOLDER, TABLES, arrow_schema, bigquery_schema
 
 
 def test_tables_are_those_of_the_folder():
-    assert {"regional_means_revisions", "rejected_readings", "outside_readings"} <= set(TABLES)
+    assert {"regional_means_revisions", "rejected_readings", "readings"} <= set(TABLES)
     assert sorted(f"{table}.json" for table in TABLES) == sorted(
         path.name for path in FOLDER.iterdir()
     )

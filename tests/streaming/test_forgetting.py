@@ -145,8 +145,11 @@ def test_a_worker_that_has_no_image_makes_it_from_the_state(monkeypatch, shards)
     assert not_zero(seen.balance) == {"counted": 14, "superseded": 12 + 13, "duplicate": 13}
 
 
-def test_more_generations_than_there_are_bags_lose_nothing():
+@pytest.mark.parametrize("from_state", [False, True])
+def test_more_generations_than_there_are_bags_lose_nothing(monkeypatch, from_state):
     """The watermark is far behind the arrivals: what is remembered moves to the newest bag."""
+    if from_state:
+        monkeypatch.setattr(shard_images.ShardImages, "take", lambda *_: None)
     steps = [reading(str(step), step * 15, 10, 1, arrived=step * 15 + 200) for step in range(36)]
     stream = Stream()
     for step, row in enumerate(steps):

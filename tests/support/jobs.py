@@ -83,8 +83,9 @@ def _plain(rows: pa.Table) -> pa.Table:
 
 
 def tree(folder: Path) -> list[tuple[str, bytes | None]]:
-    """Every path below a folder with its content."""
+    """Every path below a folder with its content, but for the marks of processes that write."""
     return sorted(
         (str(path.relative_to(folder)), path.read_bytes() if path.is_file() else None)
         for path in folder.rglob("*")
+        if ".writing" not in path.parts
     )

@@ -31,5 +31,8 @@ def line(**changes: Any) -> bytes:
 
 
 def lines(*messages: dict[str, Any]) -> bytes:
-    """Messages as a file of JSON lines."""
-    return b"".join(line(**changes) + b"\n" for changes in messages)
+    """Messages as a file of JSON lines, each about a reading of its own if it names no `id`."""
+    return b"".join(
+        line(**{"id": f"1b16b092-e8e8-490b-a9be-{number:012x}", **changes}) + b"\n"
+        for number, changes in enumerate(messages)
+    )

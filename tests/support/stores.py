@@ -63,10 +63,9 @@ def run(
     more: Sequence[StoredFile] = (),
     **record: Any,
 ) -> None:
-    """A batch run over these readings; those that came too late only go to the archive."""
+    """A batch run over these readings."""
     store = LocalStore(folder)
-    in_time = placed_rows([row for row in rows if not row["too_late"]])
-    entries = newest(entries_of(in_time)).entries
+    entries = newest(entries_of(placed_rows(rows))).entries
     slices = SliceAccumulator(slice_seconds(windows), ALL_STATISTICS)
     slices.add(entries)
     files = [*archived(folder, rows, run_id), *more]
@@ -79,6 +78,11 @@ def run(
     files += store.write_entries([entries], run_id)
     pairs = [[window.size, window.period] for window in windows]
     commit(folder, run_id, files, windows=pairs, **record)
+
+
+def archive_only(folder: Path, run_id: str, rows: Sequence[Row]) -> None:
+    """What a stream leaves of readings that come too late, or whose former version it forgot."""
+    commit(folder, run_id, archived(folder, rows, run_id), kind="stream")
 
 
 def small_store(folder: Path, runs: int = 5) -> LocalStore:
@@ -101,14 +105,7 @@ def all_rows(store: LocalStore, hidden: frozenset[str] = frozenset()) -> dict[st
     return found
 
 
-def views_of_union(folder: Path, rows: Sequence[Row], windows: Sequence[SlidingWindow]) -> Any:
-    """The views of the means after one run over all the readings."""
-    in_time = [row | {"too_late": False} for row in rows]
-    run(folder, "union", in_time, windows)
-    return shown_means(LocalStore(folder))
-
-
-def shown_means(store: LocalStore) -> dict[str, list[str]]:
+def shown_means(folder: Path) -> dict[str, list[str]]:
     """The views of the means, but for what only says which run wrote them."""
-    rows = all_rows(store, frozenset(OF_THE_RUN))
+    rows = all_rows(LocalStore(folder), frozenset(OF_THE_RUN))
     return {name: rows[name] for name in ("hourly_means", "sliding_means")}

@@ -12,7 +12,7 @@ from tests.support.streams import PARIS, TOULOUSE, at, counted, deletion, readin
 from transforms import latest_in_stream, shard_images
 from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows, stamped
-from transforms.latest_in_stream import WEIGHTED, _PackByIdentity, _RememberVersions
+from transforms.latest_in_stream import WEIGHTED, PackByIdentity, RememberVersions
 from transforms.packed_entries import unpack
 from transforms.shard_state import GENERATIONS, ShardState
 
@@ -65,12 +65,12 @@ class Worker:
 
     def __init__(self, shard=None):
         self.shard = shard or Shard()
-        self.remember = _RememberVersions(HOUR)
+        self.remember = RememberVersions(HOUR)
         self.remember.setup()
 
     def bundle(self, *batches):
         """Readings, entries and their timestamps that a bundle of batches of rows gives."""
-        pack = _PackByIdentity(1)
+        pack = PackByIdentity(1)
         pack.start_bundle()
         for rows in batches:
             stamp = stamped(assign_regions(batch_rows(rows), RegionIndex.default()))
@@ -130,7 +130,7 @@ def test_what_changes_nothing_gives_entries_only():
 def test_large_bundles_are_given_out_in_parts(monkeypatch):
     monkeypatch.setattr(latest_in_stream, "FLUSH_FROM", 3)
     rows = [reading(str(number), number, number, 1) for number in range(10)]
-    pack = _PackByIdentity(2)
+    pack = PackByIdentity(2)
     pack.start_bundle()
     pieces = []
     for begin in range(0, 10, 2):

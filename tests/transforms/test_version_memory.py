@@ -133,7 +133,7 @@ def test_it_decides_as_a_dictionary_does(events):
     log, now = [], 1000
     for event in events:
         if event == "release":
-            now += 400
+            now += 250
             memory.release(now)
             model.release(now)
         elif event == "restore":
@@ -189,6 +189,22 @@ def test_many_readings_are_remembered_however_they_come():
     again = memory.offer(Packed(rows, NAMES))
     assert (again.duplicates, len(again.accepted)) == (len(rows), 0)
     assert len(memory.holds(Packed(rows[:100], NAMES))) == 100
+
+
+def test_what_is_forgotten_is_forgotten_before_it_is_thrown_away():
+    base = {**dict.fromkeys(ROW.names, 0), "deleted": False, "placed": True}
+    old, *young = [
+        {**base, "high": number, "arrival": 5000 if number else 100} for number in range(10)
+    ]
+    memory = VersionMemory(REMEMBER)
+    memory.offer(packed([old, *young]))
+    memory.release(100 + REMEMBER)
+    assert (len(memory), len(memory._held)) == (9, 10)
+    assert memory.offer(packed(young)).duplicates == 9
+    assert len(memory._held) == 10
+    again = memory.offer(packed([old]))
+    assert (len(again.accepted), len(again.taken)) == (1, 0)
+    assert (len(memory), len(memory._held)) == (10, 10)
 
 
 def test_an_empty_memory_restores_nothing():

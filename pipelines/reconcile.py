@@ -1,0 +1,180 @@
+"""Recomputes means from the archive: `python -m pipelines.reconcile --output results`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from connectors.local_store import LocalStore
+from connectors.local_store.reconcile import Reconciled, reconcile
+from pipelines.console import write_out
+from pipelines.store_commands import add_options, moment, run_command
+
+__all__ = ["main"]
+
+STATISTICS = ("count", "mean", "min", "max", "stddev")
+EPILOG = """\
+Readings that came too late are counted, and every window that differs from what the archive says
+gets a corrected row. Windows that a running stream is about to change are left alone and named.
+
+exit codes: 0 where nothing differed or all that differed is corrected, 1 where it failed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: those of the command line.
+
+    Returns:
+        0 where nothing differed or all that differed is corrected, 1 where it failed, 2 for wrong
+        usage.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.reconcile",
+        description="Recompute the means of a local store from its archive of readings.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser, ("table", "json"))
+    parser.add_argument(
+        "--from",
+        dest="first",
+        type=moment,
+        metavar="TIME",
+        help="windows that begin then or later, such as 2019-02-19T14:00:00Z (default: all)",
+    )
+    parser.add_argument(
+        "--to",
+        dest="last",
+        type=moment,
+        metavar="TIME",
+        help="windows that begin before then (default: all)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    options = parser.parse_args(arguments)
+    if options.first and options.last and options.first >= options.last:
+        parser.error(
+            f"--from {options.first.isoformat()} is not before --to {options.last.isoformat()}"
+        )
+    return run_command(parser, arguments, _reconcile)
+
+
+def _reconcile(options: argparse.Namespace, store: LocalStore) -> int:
+    done = reconcile(store, _micros(options.first), _micros(options.last))
+    if options.quiet:
+        return 0
+    text = as_json(done) if options.format == "json" else as_text(done)
+    return write_out(lambda: print(text), "the means are reconciled, but that cannot be shown")
+
+
+def _micros(time: datetime.datetime | None) -> int | None:
+    if time is None:
+        return None
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (time - epoch) // datetime.timedelta(microseconds=1)
+
+
+def as_json(done: Reconciled) -> str:
+    """What was found as one JSON object."""
+    rows = [
+        {
+            **{
+                name: value
+                for name, value in row.items()
+                if not name.endswith(("_before", "_after"))
+            },
+            "window_start": _time(row["window_start"]),
+            "before": {name: row[f"{name}_before"] for name in STATISTICS},
+            "after": {name: row[f"{name}_after"] for name in STATISTICS},
+        }
+        for row in _rows(done)
+    ]
+    alone = [
+        {
+            "region_code": code,
+            "region": region,
+            "quantity": quantity,
+            "window_size": size,
+            "window_period": period,
+            "window_start": _time(start),
+            "run_id": run_id,
+        }
+        for (code, region, quantity, size, period, start), run_id in done.left_alone
+    ]
+    return json.dumps(
+        {
+            "run_id": done.run_id,
+            "windows": done.windows,
+            "readings": done.readings,
+            "differences": rows,
+            "left_alone": alone,
+            "seconds": round(done.seconds, 3),
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def as_text(done: Reconciled) -> str:
+    """What was found as a person reads it."""
+    lines = []
+    rows = _rows(done)
+    for row in rows:
+        changes = [
+            f"{name} {_number(row[f'{name}_before'])} → {_number(row[f'{name}_after'])}"
+            for name in STATISTICS
+            if row[f"{name}_before"] != row[f"{name}_after"]
+        ]
+        key = row["region"], row["quantity"], row["window_size"], row["window_period"]
+        lines.append(f"{_window(*key, row['window_start'])}: {', '.join(changes)}")
+    for (_, region, quantity, size, period, start), run_id in done.left_alone:
+        window = _window(region, quantity, size, period, start)
+        lines.append(f"{window}: left alone, stream {run_id} is about to change it")
+    if done.readings:
+        lines.append(f"counted {done.readings:,} readings that no window held")
+    checked = f"{done.windows:,} windows checked"
+    if rows:
+        lines.append(f"{checked}; {len(rows):,} differed and are corrected")
+    else:
+        lines.append(f"{checked}; nothing differed" if not done.left_alone else checked)
+    if done.left_alone:
+        lines.append(f"{len(done.left_alone):,} left alone: reconcile again when the stream rests")
+    return "\n".join(lines)
+
+
+def _rows(done: Reconciled) -> list[dict[str, Any]]:
+    # Python's datetime ends before the last window does: hence whole numbers.
+    place = done.differences.schema.get_field_index("window_start")
+    starts = done.differences.column(place).cast("int64")
+    rows: list[dict[str, Any]] = done.differences.set_column(
+        place, "window_start", starts
+    ).to_pylist()
+    return rows
+
+
+def _window(region: str, quantity: str, size: int, period: int, start: int) -> str:
+    kind = "hour" if size == period == 3600 else f"{size} s every {period} s"
+    return f"{region}, {quantity}, {kind} from {_time(start)}"
+
+
+def _time(micros: int) -> str:
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    try:
+        time = epoch + datetime.timedelta(microseconds=micros)
+    except OverflowError:
+        return f"{micros} µs after 1970"
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}".zfill(20)
+
+
+def _number(value: float | None) -> str:
+    return "NULL" if value is None else f"{value:.6g}" if isinstance(value, float) else f"{value:,}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,435 @@
+"""Reconciliation: afterwards the means are those of one batch run over the archive."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_runs import Stream, _changed, pa_joined
+
+from connectors.local_store import LocalStore, RunRecord, StoreError, entry_shards, reconcile_job
+from connectors.local_store.archive_state import read_state
+from connectors.local_store.compaction import compact
+from connectors.local_store.manifest import read_document, write_document
+from connectors.local_store.means_files import FILE_SCHEMA, MEANS, read_file, write_means
+from connectors.local_store.reconcile import reconcile
+from tests.support.placed_rows import DAY, NOON, placed_rows, reading, readings
+from tests.support.stores import archive_only, archived, run, shown_means
+from transforms.versions import entries_of, newest
+from transforms.windows import HOURLY, SlidingWindow
+
+HOUR = 3_600_000_000
+WINDOWS = (HOURLY, SlidingWindow(5400, 1800))
+
+
+def means_of(folder_factory, rows, windows=WINDOWS):
+    """The means of one batch run over all the readings."""
+    folder = folder_factory.mktemp("union")
+    run(folder, "union", rows, windows)
+    return shown_means(folder)
+
+
+def rows_of_means(store):
+    files = store.manifest().files.get(MEANS, ())
+    return pa.concat_tables(
+        [FILE_SCHEMA.empty_table(), *(read_file(store.folder, file) for file in files)]
+    )
+
+
+def rewrite_means(store, change):
+    """Puts other rows in the place of those that the store has."""
+    rows = change(rows_of_means(store))
+    document = read_document(store.folder)
+    document["tables"][MEANS] = []
+    if rows.num_rows:
+        entry = write_means(store.folder, rows).entry() | {"run_id": "damage"}
+        document["tables"][MEANS] = [entry]
+    document["revision"] += 1
+    write_document(store.folder, document)
+
+
+@st.composite
+def histories(draw):
+    """Runs over readings of few identities, and some that only went to the archive."""
+    runs = draw(st.lists(st.lists(readings(), min_size=1, max_size=8), min_size=1, max_size=3))
+    late = draw(st.lists(readings(), max_size=6))
+    return runs, late
+
+
+def store_of(folder, runs, late):
+    for number, rows in enumerate(runs):
+        run(folder, f"run-{number}", rows, WINDOWS)
+    if late:
+        archive_only(folder, "late", late)
+    return LocalStore(folder)
+
+
+@settings(max_examples=60)
+@given(history=histories(), data=st.data())
+def test_the_means_are_those_of_a_batch_over_the_archive_whatever_was_damaged(
+    tmp_path_factory, history, data
+):
+    runs, late = history
+    folder = tmp_path_factory.mktemp("store")
+    store = store_of(folder, runs, late)
+    whole = rows_of_means(store)
+    lost = data.draw(st.lists(st.booleans(), min_size=whole.num_rows, max_size=whole.num_rows))
+    doubled = data.draw(st.lists(st.integers(0, max(whole.num_rows - 1, 0)), max_size=3))
+
+    def damage(rows):
+        kept = rows.filter(pa.array(np.array(lost, bool) == False))  # noqa: E712
+        if not doubled or not rows.num_rows:
+            return kept
+        again = rows.take(pa.array(sorted(set(doubled)), pa.int64()))
+        for name in ("count", "partial_count", "revision"):
+            place = again.schema.get_field_index(name)
+            twice = pa.array(again.column(name).to_numpy() * 2 + 1)
+            again = again.set_column(place, again.schema.field(name), twice)
+        return pa.concat_tables([kept, again])
+
+    rewrite_means(store, damage)
+    before = shown_means(folder)
+    union = means_of(tmp_path_factory, [row for rows in [*runs, late] for row in rows])
+    done = reconcile(store)
+    assert shown_means(folder) == union
+    assert (done.differences.num_rows > 0) == (before != union)
+    assert not read_state(read_document(folder)).waiting
+    again = reconcile(store)
+    assert (again.run_id, again.differences.num_rows, again.readings) == (None, 0, 0)
+    # What comes later is settled against the truth.
+    everything = [row for rows in [*runs, late] for row in rows]
+    run(folder, "again", data.draw(st.permutations(everything)), WINDOWS)
+    assert shown_means(folder) == union
+    store.verify()
+
+
+SPANS = st.sampled_from(
+    [
+        (NOON - HOUR, NOON + HOUR),
+        (NOON, None),
+        (None, NOON),
+        (NOON + HOUR, NOON + DAY),
+        (NOON + DAY - HOUR, NOON + DAY + HOUR),
+        (0, HOUR),
+    ]
+)
+
+
+@settings(max_examples=60)
+@given(history=histories(), span=SPANS, batch=st.booleans())
+def test_windows_of_a_span_are_right_and_the_others_stay_consistent(
+    tmp_path_factory, history, span, batch
+):
+    runs, late = history
+    folder = tmp_path_factory.mktemp("store")
+    store = store_of(folder, runs, late)
+    everything = [row for rows in [*runs, late] for row in rows]
+    union = tmp_path_factory.mktemp("union")
+    run(union, "union", everything, WINDOWS)
+    reconcile(store, *span)
+    assert begin_in(folder, span) == begin_in(union, span)
+    if batch:
+        run(folder, "again", everything, WINDOWS)
+    else:
+        reconcile(store)
+    assert shown_means(folder) == shown_means(union)
+
+
+def begin_in(folder, span):
+    first, last = span
+    low = "true" if first is None else f"epoch_us(start) >= {first}"
+    high = "true" if last is None else f"epoch_us(start) < {last}"
+    query = f"""
+        SELECT * FROM (
+          SELECT region_code, quantity, 3600, 3600, hour AS start, count, mean, min, max, stddev
+          FROM hourly_means
+          UNION ALL
+          SELECT region_code, quantity, window_size, window_period, window_start, count, mean, min,
+            max, stddev
+          FROM sliding_means)
+        WHERE {low} AND {high} ORDER BY ALL
+    """
+    with LocalStore(folder).connect() as connection:
+        return connection.execute(query).fetchall()
+
+
+@settings(max_examples=25)
+@given(history=histories(), most=st.sampled_from([1, 5]))
+def test_large_archives_are_looked_at_in_parts(tmp_path_factory, history, most):
+    runs, late = history
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconcile_job, "PART_ROWS", most)
+        patch.setattr(entry_shards, "MOST_ROWS", most)
+        store = store_of(folder, runs, late)
+        rewrite_means(store, lambda rows: rows.slice(0, 0))
+        reconcile(store)
+    union = means_of(tmp_path_factory, [row for rows in [*runs, late] for row in rows])
+    assert shown_means(folder) == union
+    assert not list(folder.glob(".tmp-*"))
+
+
+@settings(max_examples=25)
+@given(history=histories(), data=st.data())
+def test_an_index_that_has_lost_entries_is_mended(tmp_path_factory, history, data):
+    runs, late = history
+    folder = tmp_path_factory.mktemp("store")
+    store = store_of(folder, runs, late)
+    document = read_document(folder)
+    kept = data.draw(st.lists(st.sampled_from(document["index"] or [None]), unique_by=id))
+    document["index"] = [entry for entry in document["index"] if entry in kept]
+    write_document(folder, document)
+    everything = [row for rows in [*runs, late] for row in rows]
+    union = means_of(tmp_path_factory, everything)
+    reconcile(store)
+    assert shown_means(folder) == union
+    run(folder, "again", everything, WINDOWS)
+    assert shown_means(folder) == union
+
+
+# what is told
+
+
+def test_each_row_that_differed_is_told_with_what_it_was(tmp_path):
+    run(tmp_path, "a", [reading(0), reading(1, value_micros=3_000_000)])
+    archive_only(tmp_path, "late", [reading(2, value_micros=9_000_000, too_late=True)])
+    store = LocalStore(tmp_path)
+    done = reconcile(store)
+    (row,) = done.differences.to_pylist()
+    noon = datetime.datetime(2019, 2, 19, 12, tzinfo=datetime.UTC)
+    assert (row["region_code"], row["region"], row["quantity"]) == (
+        *("11", "Île-de-France", "temperature"),
+    )
+    assert (row["window_size"], row["window_period"], row["window_start"]) == (3600, 3600, noon)
+    assert (row["count_before"], row["count_after"]) == (2, 3)
+    assert (row["mean_before"], row["mean_after"]) == (1.5, 4.0)
+    assert (row["max_before"], row["max_after"]) == (3.0, 9.0)
+    assert (row["min_before"], row["min_after"]) == (0.0, 0.0)
+    assert (done.readings, done.windows, done.left_alone) == (1, 1, [])
+    with store.connect() as connection:
+        (pane,) = connection.execute("SELECT DISTINCT pane FROM hourly_means").fetchall()
+    assert pane == ("reconciled",)
+    assert [(r.kind, r.run_id) for r in store.manifest().runs][-1] == ("reconcile", done.run_id)
+
+
+def test_a_window_that_should_not_be_is_emptied(tmp_path, tmp_path_factory):
+    run(tmp_path, "a", [reading(0)])
+    store = LocalStore(tmp_path)
+
+    def more(rows):
+        place = rows.schema.get_field_index("window_start")
+        later = pa.array([NOON + HOUR]).view(rows.schema.field(place).type)
+        return pa.concat_tables([rows, rows.set_column(place, rows.schema.field(place), later)])
+
+    rewrite_means(store, more)
+    done = reconcile(store)
+    (row,) = done.differences.to_pylist()
+    assert (row["count_before"], row["count_after"], row["mean_after"]) == (1, 0, None)
+    assert shown_means(tmp_path) == means_of(tmp_path_factory, [reading(0)], [HOURLY])
+    with store.connect() as connection:
+        query = "SELECT count, mean FROM regional_means_revisions WHERE pane = 'reconciled'"
+        assert connection.execute(query).fetchall() == [(0, None)]
+
+
+def test_what_a_reading_left_outside_the_span_is_corrected_too(tmp_path, tmp_path_factory):
+    first = reading(0, version=1, version_kind=3)
+    moved = reading(0, version=2, version_kind=3, event_time=NOON + DAY, too_late=True)
+    run(tmp_path, "a", [first, reading(1)])
+    archive_only(tmp_path, "late", [moved])
+    store = LocalStore(tmp_path)
+    done = reconcile(store, NOON + DAY - HOUR, NOON + DAY + HOUR)
+    assert done.differences.num_rows == 2
+    assert shown_means(tmp_path) == means_of(tmp_path_factory, [first, reading(1), moved], [HOURLY])
+    assert not read_state(read_document(tmp_path)).waiting
+
+
+def test_readings_outside_the_span_go_on_waiting(tmp_path, tmp_path_factory):
+    rows = [reading(0), reading(1, event_time=NOON + DAY, too_late=True)]
+    run(tmp_path, "a", rows[:1])
+    archive_only(tmp_path, "late", rows[1:])
+    store = LocalStore(tmp_path)
+    done = reconcile(store, NOON, NOON + HOUR)
+    assert (done.run_id, done.differences.num_rows, done.windows) == (None, 0, 1)
+    assert read_state(read_document(tmp_path)).waiting
+    reconcile(store, NOON + DAY, None)
+    assert shown_means(tmp_path) == means_of(tmp_path_factory, rows, [HOURLY])
+
+
+def test_a_merged_file_goes_on_waiting(tmp_path, tmp_path_factory):
+    late = [reading(number, too_late=True) for number in range(1, 4)]
+    run(tmp_path, "a", [reading(0)])
+    for row in late:
+        archive_only(tmp_path, row["id"], [row])
+    store = LocalStore(tmp_path)
+    compact(tmp_path, 10)
+    (file,) = store.manifest().files["readings"]
+    assert read_state(read_document(tmp_path)).waiting == {file.path}
+    reconcile(store, NOON, None)
+    assert shown_means(tmp_path) == means_of(tmp_path_factory, [reading(0), *late], [HOURLY])
+
+
+def test_a_store_of_nothing_has_nothing_to_reconcile(tmp_path):
+    store = LocalStore(tmp_path)
+    store.prepare()
+    done = reconcile(store)
+    assert (done.run_id, done.windows, done.differences.num_rows) == (None, 0, 0)
+
+
+# stores that cannot be reconciled
+
+
+def test_a_store_without_an_archive_is_refused(tmp_path):
+    run(tmp_path, "a", [reading(0)])
+    document = read_document(tmp_path)
+    del document["tables"]["readings"]
+    write_document(tmp_path, document)
+    with pytest.raises(StoreError, match="has no archive of readings to recompute its means from"):
+        reconcile(LocalStore(tmp_path))
+
+
+def test_a_run_without_an_archive_is_named(tmp_path, monkeypatch):
+    run(tmp_path, "a", [reading(0)])
+    monkeypatch.setattr("tests.support.stores.archived", lambda *_: [])
+    run(tmp_path, "b", [reading(1)])
+    with pytest.raises(
+        StoreError, match=r"run b wrote no archive of its readings \(--archive none"
+    ):
+        reconcile(LocalStore(tmp_path))
+
+
+def test_a_store_that_counts_duplicates_is_refused(tmp_path):
+    run(tmp_path, "a", [reading(0)], duplicates="keep")
+    with pytest.raises(StoreError, match=r"counts duplicates \(--duplicates keep\)"):
+        reconcile(LocalStore(tmp_path))
+
+
+# streams
+
+
+class RowsStream(Stream):
+    """A stream over readings that it also archives."""
+
+    def __init__(self, store, run_id="stream"):
+        super().__init__(store, run_id, WINDOWS)
+
+    def read(self, rows):
+        new = newest(entries_of(placed_rows(rows))).entries
+        before = newest(pa_joined(self.known)).entries if self.known else None
+        self.known.append(new)
+        after = newest(pa_joined(self.known)).entries
+        return self.store.write_entries([_changed(before, after)], self.run_id)
+
+    def archive(self, rows):
+        return archived(self.store.folder, rows, self.run_id)
+
+
+LONG_AGO = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+MORE = [reading(1), reading(2, event_time=NOON + DAY)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with a reading of a batch."""
+    run(tmp_path, "a", [reading(0)], WINDOWS)
+    return LocalStore(tmp_path)
+
+
+def test_windows_that_a_live_stream_is_about_to_change_are_left_alone(store, tmp_path_factory):
+    stream = RowsStream(store)
+    stream.commit([*stream.archive(MORE), *stream.read(MORE)])
+    before = shown_means(store.folder)
+    done = reconcile(store)
+    assert (done.run_id, done.differences.num_rows) == (None, 0)
+    assert {run_id for _, run_id in done.left_alone} == {"stream"}
+    assert {key[5] // HOUR * HOUR for key, _ in done.left_alone} >= {NOON, NOON + DAY}
+    assert shown_means(store.folder) == before
+    # The pane comes, and nothing is wrong.
+    stream.commit(stream.pane())
+    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *MORE])
+    done = reconcile(store)
+    assert (done.run_id, done.differences.num_rows, done.left_alone) == (None, 0, [])
+
+
+def test_what_a_live_stream_has_only_archived_so_far_is_left_to_it(store, tmp_path_factory):
+    stream = RowsStream(store)
+    stream.commit(stream.archive(MORE))
+    done = reconcile(store)
+    assert (done.readings, done.differences.num_rows, done.left_alone) == (0, 0, [])
+    assert read_state(read_document(store.folder)).waiting
+    stream.commit([*stream.read(MORE), *stream.pane()])
+    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *MORE])
+
+
+def test_what_came_too_late_for_a_live_stream_is_counted(store, tmp_path_factory):
+    late = [reading(1, too_late=True)]
+    stream = RowsStream(store)
+    stream.commit(stream.archive(late))
+    assert reconcile(store).readings == 1
+    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *late])
+    # The stream reads it again, after a restart that let it through.
+    stream.commit([*stream.read(late), *stream.pane()])
+    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *late])
+
+
+def test_a_live_stream_does_not_keep_others_from_being_corrected(store, tmp_path_factory):
+    stream = RowsStream(store)
+    stream.commit([*stream.archive(MORE), *stream.read(MORE), *stream.pane()])
+    rewrite_means(
+        store, lambda rows: rows.filter(pa.compute.equal(rows.column("run_id"), "stream"))
+    )
+    other = [reading(7, event_time=NOON + 5 * DAY)]
+    run(store.folder, "b", other, WINDOWS)
+    rewrite_means(
+        store,
+        lambda rows: rows.filter(pa.compute.not_equal(rows.column("run_id"), "b")),
+    )
+    done = reconcile(store)
+    assert done.left_alone == []
+    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *MORE, *other])
+
+
+@pytest.mark.parametrize("paned", [False, True])
+def test_what_a_dead_stream_claimed_is_counted_and_once_if_it_comes_back(
+    store, tmp_path_factory, paned
+):
+    stream = RowsStream(store)
+    pane = []
+    if paned:
+        pane = [*stream.archive([reading(9)]), *stream.read([reading(9)]), *stream.pane()]
+    stream.commit([*pane, *stream.archive(MORE), *stream.read(MORE)], at=LONG_AGO)
+    nine = [reading(9)] if paned else []
+    done = reconcile(store)
+    assert done.left_alone == []
+    assert done.differences.num_rows > 0
+    union = means_of(tmp_path_factory, [reading(0), *MORE, *nine])
+    assert shown_means(store.folder) == union
+    # It goes on where it was.
+    stream.commit(stream.pane())
+    assert shown_means(store.folder) == union
+    stream.commit([*stream.archive([reading(5)]), *stream.read([reading(5)]), *stream.pane()])
+    union = means_of(tmp_path_factory, [reading(0), *MORE, *nine, reading(5)])
+    assert shown_means(store.folder) == union
+    assert reconcile(store).differences.num_rows == 0
+
+
+def test_what_a_stream_read_and_lost_is_counted(store, tmp_path_factory):
+    stream = RowsStream(store)
+    stream.commit(stream.archive(MORE), at=LONG_AGO)
+    done = reconcile(store)
+    assert done.readings == 2
+    union = means_of(tmp_path_factory, [reading(0), *MORE])
+    assert shown_means(store.folder) == union
+    again = RowsStream(store, "restarted")
+    again.commit([*again.archive(MORE), *again.read(MORE), *again.pane()])
+    assert shown_means(store.folder) == union
+
+
+def test_a_stream_whose_last_commit_is_not_known_is_live():
+    record = RunRecord("s", 1, "", "", kind="stream", status="running")
+    assert reconcile_job._is_live(record, 0)
+    assert not reconcile_job._is_live(dataclasses.replace(record, status="finished"), 0)
