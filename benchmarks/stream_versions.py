@@ -21,8 +21,9 @@ from apache_beam.utils.timestamp import Timestamp
 
 from benchmarks.report import Section, Target
 from schemas.reading import PLACED_READINGS
-from transforms.latest_in_stream import PackByIdentity, RememberVersions
+from transforms.latest_in_stream import RememberVersions
 from transforms.numbers import MICROS
+from transforms.pack_by_identity import PackByIdentity
 from transforms.shard_state import GENERATIONS
 
 __all__ = ["main", "remembering"]
@@ -143,7 +144,7 @@ class Readings:
 def one_hour(rate: int, size: int, duplicates: float, versions: float) -> dict[str, float]:
     """Nanoseconds of processor time a reading of each step, after an hour that is not timed."""
     pack: Any = PackByIdentity(SHARDS)
-    remember: Any = RememberVersions(REMEMBER)
+    remember: Any = RememberVersions(REMEMBER, BEHIND)
     remember.setup()
     states = [State() for _ in range(SHARDS)]
     readings = Readings(size, duplicates, versions)
@@ -179,7 +180,7 @@ def one_hour(rate: int, size: int, duplicates: float, versions: float) -> dict[s
     return {step: 1e9 * taken / (bundles * size) for step, taken in spent.items()}
 
 
-def remembering(rate: int = 2000, size: int = 20_000) -> Section:
+def remembering(rate: int = 2000, size: int = 100_000) -> Section:
     """Times a stream's memory of versions.
 
     Args:
@@ -204,7 +205,7 @@ def main() -> None:
         prog="python -m benchmarks.stream_versions", description=__doc__
     )
     parser.add_argument("--rate", type=int, default=2000, help="readings a second")
-    parser.add_argument("--bundle", type=int, default=20_000, help="readings in a bundle")
+    parser.add_argument("--bundle", type=int, default=100_000, help="readings in a bundle")
     chosen = parser.parse_args()
     print(json.dumps(dataclasses.asdict(remembering(chosen.rate, chosen.bundle))))
 

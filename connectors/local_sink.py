@@ -28,6 +28,8 @@ from connectors.local_rows import (
     rejected_table,
 )
 from connectors.local_store import LocalStore, StoredFile
+from connectors.local_store.commit import Committed
+from connectors.local_store.owed import HOLD_SECONDS
 from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
 from connectors.local_writers import WriteEntries, WriteRows
 from transforms.balance import count
@@ -55,8 +57,9 @@ WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(fold
 FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
 WAITING = beam.DoFn.StateParam(ReadModifyWriteStateSpec("waiting", BooleanCoder()))
 COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
+OWED = TimerSpec("owed", TimeDomain.REAL_TIME)
 END = TimerSpec("end", TimeDomain.WATERMARK)
-SET_COMMIT, SET_END = beam.DoFn.TimerParam(COMMIT), beam.DoFn.TimerParam(END)
+SET_COMMIT, SET_OWED, SET_END = map(beam.DoFn.TimerParam, (COMMIT, OWED, END))
 
 
 class WriteToStore(beam.PTransform):
@@ -145,10 +148,12 @@ def _commit_batch(_: None, folder: str, run: Run, duplicates: str, files: list[S
 
 def _commit(
     folder: str, run: Run, duplicates: str, files: list[StoredFile], kind: str, status: str
-) -> None:
+) -> Committed:
     record = run.record(files, kind, status, duplicates=duplicates)
-    for name, amount in LocalStore(folder).commit(record, files).changes.items():
+    done = LocalStore(folder).commit(record, files)
+    for name, amount in done.changes.items():
         count(name, amount)
+    return done
 
 
 class _CommitStream(beam.DoFn):
@@ -178,27 +183,30 @@ class _CommitStream(beam.DoFn):
 
     @on_timer(COMMIT)
     def commit_by_the_clock(
-        self,
-        files: Any = FILES,
-        waiting: Any = WAITING,
+        self, files: Any = FILES, waiting: Any = WAITING, owed: Any = SET_OWED
     ) -> Iterator[str]:
         """Commits what has been written since the last time."""
-        yield from self._commit(files, waiting, RUNNING)
-
-    @on_timer(END)
-    def commit_the_rest(
-        self,
-        files: Any = FILES,
-        waiting: Any = WAITING,
-    ) -> Iterator[str]:
-        """Commits what is left, and says that the run is finished."""
-        yield from self._commit(files, waiting, FINISHED)
-
-    def _commit(self, files: Any, waiting: Any, status: str) -> Iterator[str]:
         written = list(files.read())
-        if written or status == FINISHED:
-            _commit(self._folder, self._run, self._duplicates, written, STREAM, status)
-            yield self._run.run_id
+        if written:
+            yield from self._commit(written, RUNNING, owed)
         # What is cleared here and committed again after a failure changes nothing.
         files.clear()
         waiting.clear()
+
+    @on_timer(OWED)
+    def commit_what_is_owed(self, owed: Any = SET_OWED) -> Iterator[str]:
+        """Commits what has waited for a pane that did not come."""
+        yield from self._commit([], RUNNING, owed)
+
+    @on_timer(END)
+    def commit_the_rest(self, files: Any = FILES, waiting: Any = WAITING) -> Iterator[str]:
+        """Commits what is left, and says that the run is finished."""
+        yield from self._commit(list(files.read()), FINISHED, None)
+        files.clear()
+        waiting.clear()
+
+    def _commit(self, files: list[StoredFile], status: str, owed: Any) -> Iterator[str]:
+        done = _commit(self._folder, self._run, self._duplicates, files, STREAM, status)
+        if done.owes and owed is not None:
+            owed.set(Timestamp.now() + Duration(seconds=HOLD_SECONDS))
+        yield self._run.run_id

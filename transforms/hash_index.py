@@ -24,10 +24,6 @@ class HashIndex:
 
     def __init__(self) -> None:
         self._table = np.zeros(SMALLEST, np.uint32)
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
 
     def find(self, high: Words, low: Words, rows_high: Words, rows_low: Words) -> Ints:
         """The row of each key.
@@ -70,7 +66,6 @@ class HashIndex:
             self._table = np.zeros(1 << (2 * count - 1).bit_length(), np.uint32)
             first = 0
         self._put(rows_high[first:], rows_low[first:], first)
-        self._size = count
 
     def rebuild(self, rows_high: Words, rows_low: Words) -> None:
         """Forgets all and takes in all rows."""

@@ -72,6 +72,9 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
             removes it after the run.
         remember_versions: for how many seconds of event time after its arrival a version is
             remembered on an unbounded input.
+        max_future: by how many seconds an event time may be ahead of its arrival, as
+            `ParseReadings` was told: what a reading of some age may have been preceded by depends
+            on it.
 
     Raises:
         ValueError: another word for `duplicates`, no shards, or no time to remember.
@@ -83,6 +86,7 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         shards: int | None = None,
         spill_folder: str | None = None,
         remember_versions: int = 3600,
+        max_future: int = 300,
     ) -> None:
         super().__init__()
         if duplicates not in DUPLICATES:
@@ -95,14 +99,16 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
             msg = f"versions must be remembered for a second at least, not {remember_versions}"
             raise ValueError(msg)
         self._duplicates, self._shards, self._spill_folder = duplicates, shards, spill_folder
-        self._remember_versions = remember_versions
+        self._remember_versions, self._max_future = remember_versions, max_future
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> LatestReadings:
         if self._duplicates == "keep":
             return LatestReadings(pcoll, None)
         if not pcoll.is_bounded:
             shards = self._shards or STREAM_SHARDS
-            return LatestReadings(*latest_in_stream(pcoll, shards, self._remember_versions))
+            return LatestReadings(
+                *latest_in_stream(pcoll, shards, self._remember_versions, self._max_future)
+            )
         by_identity = beam.ParDo(_ByIdentity(self._shards or SHARDS, self._spill_folder))
         piece: Any = pa.RecordBatch if self._spill_folder is None else Spilled
         entries = (

@@ -7,7 +7,6 @@ only appended to, and a worker keeps the shard's image in memory, checked by a t
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -31,25 +30,15 @@ from apache_beam.utils.windowed_value import WindowedValue
 from schemas.entries import ENTRIES
 from transforms.allocator import keep_freed_memory
 from transforms.balance import count
-from transforms.packed_entries import (
-    DELETED,
-    Name,
-    Packed,
-    Rows,
-    arrow_entries,
-    compact,
-    header,
-    joined_packed,
-    pack,
-    packed_entries,
-    unpack,
-)
+from transforms.pack_by_identity import PackByIdentity, oldest_event_time
+from transforms.packed_entries import arrow_entries
+from transforms.packed_rows import Name, Packed, Rows, compact, joined_packed, pack, unpack
 from transforms.shard_images import ShardImages
 from transforms.shard_state import GENERATIONS, ShardState
 from transforms.triggers import all_at_once
 from transforms.version_memory import Decision, VersionMemory
 
-__all__ = ["WEIGHTED", "PackByIdentity", "RememberVersions", "latest_in_stream"]
+__all__ = ["WEIGHTED", "RememberVersions", "latest_in_stream"]
 
 ENTRIES_TAG = "entries"
 FLUSH_FROM = 1 << 18
@@ -68,7 +57,7 @@ WEIGHTED = ENTRIES.append(pa.field("weight", pa.int8(), nullable=False))
 
 
 def latest_in_stream(
-    readings: beam.PCollection[pa.RecordBatch], shards: int, remember: int
+    readings: beam.PCollection[pa.RecordBatch], shards: int, remember: int, max_future: int
 ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
     """Applies the steps of `KeepLatestVersion` to an unbounded input.
 
@@ -76,6 +65,7 @@ def latest_in_stream(
         readings: batches of schema `PLACED_READINGS`.
         shards: how many shards there are.
         remember: for how many seconds of event time after its arrival a version is remembered.
+        max_future: by how many seconds an event time may be ahead of its arrival.
 
     Returns:
         Batches of schema `WEIGHTED`, and batches of schema `ENTRIES` with the accepted versions.
@@ -86,74 +76,13 @@ def latest_in_stream(
         | "PackByIdentity"
         >> beam.ParDo(PackByIdentity(shards)).with_output_types(tuple[int, bytes])
         | "RememberVersions"
-        >> beam.ParDo(RememberVersions(remember)).with_outputs(ENTRIES_TAG, main="readings")
+        >> beam.ParDo(RememberVersions(remember, max_future)).with_outputs(
+            ENTRIES_TAG, main="readings"
+        )
     )
     for output in (latest.readings, latest[ENTRIES_TAG]):
         output.element_type = pa.RecordBatch
     return latest.readings, latest[ENTRIES_TAG]
-
-
-class PackByIdentity(beam.DoFn):
-    """Deals out the entries of a bundle by their identity: pairs of a shard and packed rows.
-
-    Each carries its oldest event time as its timestamp.
-
-    Args:
-        shards: how many shards there are.
-    """
-
-    def __init__(self, shards: int) -> None:
-        self._shards = shards
-
-    def start_bundle(self) -> None:
-        self._pieces: list[Packed] = []
-        self._rows = 0
-        self._oldest = MAX_TIMESTAMP
-
-    def process(
-        self, element: pa.RecordBatch, timestamp: Any = beam.DoFn.TimestampParam
-    ) -> Iterator[TimestampedValue]:
-        if not element.num_rows:
-            return
-        self._oldest = min(self._oldest, timestamp)
-        self._pieces.append(packed_entries(element, time.time()))
-        self._rows += element.num_rows
-        if self._rows >= FLUSH_FROM:
-            yield from self._flush()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        for stamped in self._flush():
-            yield WindowedValue(stamped.value, stamped.timestamp, (GlobalWindow(),))
-
-    def _flush(self) -> Iterator[TimestampedValue]:
-        pieces, self._pieces, self._rows = self._pieces, [], 0
-        if not pieces:
-            return
-        packed = joined_packed(pieces)
-        before = header(packed.names)
-        for shard, rows in dealt_out(packed.rows, self._shards):
-            at = oldest_event_time(rows, self._oldest)
-            yield TimestampedValue((shard, before + rows.tobytes()), at)
-
-
-def dealt_out(rows: Rows, shards: int) -> Iterator[tuple[int, Rows]]:
-    """Shares of the rows by the upper bits of the hash, each in the order of the rows."""
-    upper = rows["high"] >> np.uint64(32)
-    numbers = ((upper * np.uint64(shards)) >> np.uint64(32)).astype(np.uint16)
-    order = np.argsort(numbers, kind="stable")
-    ends = np.cumsum(np.bincount(numbers, minlength=shards)).tolist()
-    ordered = rows.take(order)
-    begin = 0
-    for shard, end in enumerate(ends):
-        if end > begin:
-            yield shard, ordered[begin:end]
-        begin = end
-
-
-def oldest_event_time(rows: Rows, otherwise: Timestamp) -> Timestamp:
-    """Of the rows that have an event time: deletions have none."""
-    times = rows["event_time"][(rows["flags"] & DELETED) == 0]
-    return Timestamp(micros=int(times.min())) if len(times) else otherwise
 
 
 class RememberVersions(beam.DoFn):
@@ -166,10 +95,11 @@ class RememberVersions(beam.DoFn):
 
     Args:
         remember: for how many seconds of event time after its arrival a version is remembered.
+        max_future: by how many seconds an event time may be ahead of its arrival.
     """
 
-    def __init__(self, remember: int) -> None:
-        self._remember = remember
+    def __init__(self, remember: int, max_future: int) -> None:
+        self._remember, self._max_future = remember, max_future
         self._images = ShardImages(uuid.uuid4().hex)
 
     def setup(self) -> None:
@@ -267,7 +197,7 @@ class RememberVersions(beam.DoFn):
         image = self._images.take(shard, state.token)
         if image is not None:
             return image
-        memory = VersionMemory(self._remember)
+        memory = VersionMemory(self._remember, self._max_future)
         logged = [unpack(data) for bag, _ in state.generations for data in bags[bag].read()]
         memory.restore(logged, state.released)
         return memory

@@ -127,7 +127,10 @@ class Mean(Statistic):
 
 
 class StandardDeviation(Statistic):
-    """The sample standard deviation, from the exact sums of the values and of their squares."""
+    """The sample standard deviation, from the exact sums of the values and of their squares.
+
+    It is NULL where the sums are those of no values: something was taken away before it came.
+    """
 
     name = "stddev"
     columns: ClassVar = {"count": 1, "sum": SUM_LIMBS, "square_sum": SQUARE_LIMBS}
@@ -143,8 +146,8 @@ class StandardDeviation(Statistic):
             strict=True,
         )
         return _floats(
-            math.sqrt((count * squares - total * total) / (count * (count - 1))) / MICROS
-            if count > 1
+            math.sqrt(spread / (count * (count - 1))) / MICROS
+            if count > 1 and (spread := count * squares - total * total) >= 0
             else None
             for count, total, squares in rows
         )

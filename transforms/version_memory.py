@@ -9,37 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from schemas.reading import VersionKind
 from transforms.hash_index import HashIndex
 from transforms.numbers import MICROS
-from transforms.packed_entries import (
-    DELETED,
-    PLACED,
-    ROW,
-    Name,
-    Packed,
-    Rows,
-    Series,
-    joined_packed,
-    words_of,
-)
+from transforms.packed_rows import ROW, Name, Packed, Rows, Series, joined_packed, words_of
+from transforms.packed_versions import NEWER, OLDER, SAME, compared, newest_rows
 from transforms.spans import Bools, Ints
 
-__all__ = ["MAX_FUTURE", "Decision", "VersionMemory", "newest_rows"]
+__all__ = ["Decision", "VersionMemory"]
 
-MAX_FUTURE = 300
-"""Seconds by which a reading's event time may be ahead of its arrival."""
 GROWTH = 1.25
 """How much larger the memory is than what it must hold when it is made anew."""
+TOO_LATE = -2
+"""What becomes of a message, beside `NEWER`, `OLDER` and `SAME`."""
 SWEEP_FROM = 1 / 3
 """Share of rows that need not be remembered from which on they are thrown away."""
 MEANT = ("event_time", "value", "series", "flags")
 """What of an entry changes a mean, or the class that the reading is counted in."""
-SAME, NEWER, OLDER, TOO_LATE = 0, 1, -1, -2
-RANKED = np.uint64(0xFF << 48 | (DELETED | PLACED) << 56)
-"""What of the last word of a row orders versions: their kind and two flags."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +55,15 @@ class VersionMemory:
 
     Args:
         remember: for how many seconds after its arrival a version is remembered at least.
+        max_future: by how many seconds an event time may be ahead of its arrival.
 
     Attributes:
         released: what had to be remembered up to this moment, in seconds since the epoch, is
             forgotten; None where nothing was yet.
     """
 
-    def __init__(self, remember: int) -> None:
-        self._remember = remember
+    def __init__(self, remember: int, max_future: int) -> None:
+        self._remember, self._max_future = remember, max_future
         self._series = Series()
         self._store = np.zeros(0, ROW)
         self._size = 0
@@ -111,7 +99,7 @@ class VersionMemory:
         before = self._store.take(places[known])
         verdict = np.full(len(rows), NEWER, np.int8)
         if len(known):
-            verdict[known] = _compared(rows.take(known), before)
+            verdict[known] = compared(rows.take(known), before)
         too_late = self._come_too_late(rows, places < 0)
         verdict[too_late] = TOO_LATE
         new = np.flatnonzero(verdict == NEWER)
@@ -147,7 +135,7 @@ class VersionMemory:
         places = self._find(rows)
         known = np.flatnonzero(places >= 0)
         rows, mine = rows.take(known), self._store.take(places[known])
-        return rows.take(np.flatnonzero(_compared(rows, mine) == SAME))
+        return rows.take(np.flatnonzero(compared(rows, mine) == SAME))
 
     @property
     def _held(self) -> Rows:
@@ -172,7 +160,7 @@ class VersionMemory:
         numbered = rows["kind"] == VersionKind.VERSION
         if not numbered.any():
             return np.zeros(0, np.int64)
-        horizon = (self.released - self._remember + MAX_FUTURE) * MICROS
+        horizon = (self.released - self._remember + self._max_future) * MICROS
         old = (rows["version"] > 1) & (rows["event_time"] <= horizon)
         return np.flatnonzero(unknown & numbered & old)
 
@@ -233,64 +221,3 @@ def _with_room(rows: Rows, size: int) -> Rows:
     store = np.empty(int(GROWTH * size) + 1, ROW)
     words_of(store)[: len(rows)] = words_of(rows)
     return store
-
-
-def newest_rows(rows: Rows) -> tuple[Ints, int, int]:
-    """The newest version of each reading among some rows.
-
-    Args:
-        rows: an array of `ROW`.
-
-    Returns:
-        Which rows, in rising order; how many others equal one that is kept or superseded; how
-        many others have an older version.
-    """
-    everything = np.arange(len(rows))
-    high = np.ascontiguousarray(rows["high"])
-    order = np.argsort(high)
-    equal = high[order[1:]] == high[order[:-1]]
-    if not equal.any():
-        return everything, 0, 0
-    shared = np.zeros(len(rows), bool)
-    shared[1:] = equal
-    shared[:-1] |= equal
-    doubtful = order[shared]
-    columns = _ranks(rows.take(doubtful), identity=True)
-    within = np.lexsort(columns[::-1])
-    doubtful = doubtful[within]
-    same = [column[within][1:] == column[within][:-1] for column in columns]
-    follows = same[0] & same[1]
-    repeats = int(np.logical_and.reduce(same).sum())
-    kept = np.ones(len(rows), bool)
-    kept[doubtful[:-1][follows]] = False
-    return everything[kept], repeats, int(follows.sum()) - repeats
-
-
-def _compared(rows: Rows, others: Rows) -> npt.NDArray[np.int8]:
-    """Row by row, whether it is `NEWER` or `OLDER` than the other, or the `SAME`."""
-    verdict = np.zeros(len(rows), np.int8)
-    unlike = words_of(rows)[:, 2:] ^ words_of(others)[:, 2:]
-    unlike[:, -1] &= RANKED
-    open_ = np.flatnonzero(unlike.any(axis=1))
-    for mine, other in zip(_ranks(rows.take(open_)), _ranks(others.take(open_)), strict=True):
-        undecided = verdict[open_] == SAME
-        if not undecided.any():
-            break
-        verdict[open_[undecided & (mine > other)]] = NEWER
-        verdict[open_[undecided & (mine < other)]] = OLDER
-    return verdict
-
-
-def _ranks(rows: Rows, *, identity: bool = False) -> list[npt.NDArray]:
-    """The columns that order versions, the most important first, as `transforms.versions` does."""
-    return [
-        *([rows["high"], rows["low"]] if identity else []),
-        rows["kind"],
-        rows["version"],
-        rows["flags"] & DELETED,
-        rows["event_time"],
-        rows["longitude"],
-        rows["latitude"],
-        rows["value"],
-        rows["flags"] & PLACED,
-    ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.local_store.lock import exclusive_lock
 from connectors.local_store.manifest import TEMPORARY_PREFIX, read_document
-from connectors.local_store.records import INDEX, RUNNING
+from connectors.local_store.records import INDEX, OWED, RUNNING
 from connectors.local_store.writers import earliest_writer
 from schemas.tables import TABLES
 
@@ -83,7 +83,7 @@ def remove_leftovers(folder: Path, timeout: float, now: float | None = None) -> 
 
 def _written(folder: Path) -> Iterator[Path]:
     """All that a run may have left behind."""
-    for name in (*TABLES, INDEX):
+    for name in (*TABLES, INDEX, OWED):
         for path in (folder / name).rglob("*"):
             if OURS.fullmatch(path.name) or path.name.startswith(TEMPORARY_PREFIX):
                 yield path
@@ -92,7 +92,7 @@ def _written(folder: Path) -> Iterator[Path]:
 
 
 def _known(document: Mapping[str, Any]) -> set[str]:
-    listed = [*document["tables"].values(), document["index"]]
+    listed = [*document["tables"].values(), document["index"], document.get(OWED, {}).values()]
     return {entry["path"] for entries in listed for entry in entries} | set(
         document.get("replaced", ())
     )

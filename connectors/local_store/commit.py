@@ -23,6 +23,7 @@ from connectors.local_store.manifest import Manifest
 from connectors.local_store.means_files import MEANS, families_of
 from connectors.local_store.means_merge import merge_small_files
 from connectors.local_store.new_rows import NewRows
+from connectors.local_store.owed import owed_file
 from connectors.local_store.records import (
     FINISHED,
     INDEX,
@@ -49,11 +50,14 @@ class Committed:
             that are duplicates or superseded beside those of other runs.
         revision: the revision of its rows.
         manifest: the state afterwards.
+        owes: the run, a stream, has settled what it gave out no pane of yet. If no more files come,
+            it is to commit without any after `owed.HOLD_SECONDS`.
     """
 
     changes: dict[str, int]
     revision: int
     manifest: Manifest
+    owes: bool = False
 
 
 def commit_run(change: Transaction, run: RunRecord, files: Sequence[StoredFile]) -> Committed:
@@ -71,7 +75,8 @@ def commit_run(change: Transaction, run: RunRecord, files: Sequence[StoredFile])
     past = next((known for known in change.before.runs if known.run_id == run.run_id), None)
     if run.kind == STREAM:
         files = _not_yet_committed(change, run, files)
-        if not files and past is not None and past.status == run.status:
+        owes = owed_file(change.document, run.run_id) is not None
+        if not files and not owes and past is not None and past.status == run.status:
             return Committed({}, past.revision, change.before)
     else:
         run = dataclasses.replace(run, files_sha256=_digest(files))
@@ -121,8 +126,8 @@ class _Commit:
         self.others = [file for file in files if file.table not in {MEANS, INDEX}]
         self.stream = run.kind == STREAM
         self.alive = change.alive | ({run.run_id} if self.stream else set())
+        self.owes = owed_file(change.document, run.run_id) is not None
         self.wrote = False
-        self.made: Sequence[IndexFile] = ()
         self.known = 0
 
     def prepare(self) -> Committed:
@@ -133,7 +138,7 @@ class _Commit:
             self.change.add(self.means, self.run.run_id)
             self.change.set_index([dataclasses.replace(file, segment=0) for file in self.entries])
             self.wrote = bool(self.means)
-        elif self.means or self.entries:
+        elif self.means or self.entries or self.owes:
             self._check_families()
             changes = self._settle()
         entries = sum(file.rows for file in self.entries)
@@ -143,7 +148,13 @@ class _Commit:
             unsettled = self.before.unsettled or self.run.duplicates == KEEP
             self.change.set({"families": families, "unsettled": unsettled})
         run = self._record(changes)
-        return Committed(dict(changes), run.revision, Manifest.from_document(self.change.document))
+        document = self.change.document
+        return Committed(
+            dict(changes),
+            run.revision,
+            Manifest.from_document(document),
+            owed_file(document, run.run_id) is not None,
+        )
 
     @cached_property
     def own_families(self) -> set[tuple[int, int]]:
@@ -191,7 +202,7 @@ class _Commit:
     def _settle(self) -> Counter[str]:
         """Adds rows of totals and the entries; gives the change of the run's balance."""
         index = Index(self.folder, self.before.index)
-        rows = NewRows(self.folder, self.before, self.run, self.means)
+        rows = NewRows(self.change, self.run, self.means)
         added = self.own_families - set(self.before.families)
         if added and index.rows:
             # What former runs have brought, in windows that they did not compute.
@@ -207,8 +218,12 @@ class _Commit:
             ended=not self.stream,
         )
         own = _windows(self.own_families)
-        rows.add(windows_of_slices(settled.left, own, seconds))
-        rows.add(windows_of_slices(settled.cancelled, own, seconds), copies=True)
+        rows.settle(windows_of_slices(settled.left, own, seconds))
+        rows.settle(windows_of_slices(settled.cancelled, own, seconds), copies=True)
+        rows.displace(
+            windows_of_slices(settled.displaced, own, seconds),
+            windows_of_slices(settled.counted, own, seconds),
+        )
         lacking = _windows(set(self.before.families) - self.own_families)
         rows.add(windows_of_slices(settled.difference, lacking, seconds))
         self.made, self.known = settled.files, settled.known
@@ -222,11 +237,13 @@ class _Commit:
             settled=not self.alive,
         )
         self._update(index_files, written)
+        self.change.owe(self.run.run_id, rows.owed)
         return settled.changes
 
     def _update(self, index_files: Sequence[IndexFile], written: StoredFile | None) -> None:
         """Has the manifest name the new files, merged with others of like size."""
-        index_files, _ = merge_segments(self.folder, index_files, self.alive)
+        made = [file for file in index_files if file not in self.before.index]
+        index_files, unused = merge_segments(self.folder, index_files, self.alive)
         self.change.set_index(index_files)
         self.wrote = written is not None
         new = [] if written is None else [written]
@@ -235,7 +252,8 @@ class _Commit:
         added = [*merged, *(file for file in new if file not in replaced)]
         self.change.remove(replaced)
         self.change.add(added, self.run.run_id)
-        self.change.consume([*self.means, *self.entries, *new, *self.made], self.run)
+        used = [*self.means, *self.entries, *new, *made, *unused, *replaced]
+        self.change.consume(used, self.run)
 
     def _record(self, changes: Counter[str]) -> RunRecord:
         past = self.past

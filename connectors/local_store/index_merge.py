@@ -64,7 +64,8 @@ def merge_segments(
         running: runs that may bring more entries.
 
     Returns:
-        The files of the index afterwards, and those that are no longer part of it.
+        The files of the index afterwards; and those that are no longer part of it, or were made on
+        the way.
 
     Raises:
         StoreError: a file cannot be read or written.

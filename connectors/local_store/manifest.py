@@ -17,7 +17,14 @@ from typing import Any
 
 from connectors.local_store.errors import StoreError
 from connectors.local_store.lock import exclusive_lock
-from connectors.local_store.records import INDEX, IndexFile, RunRecord, StoredFile, known_fields
+from connectors.local_store.records import (
+    INDEX,
+    OWED,
+    IndexFile,
+    RunRecord,
+    StoredFile,
+    known_fields,
+)
 
 __all__ = [
     "FORMAT_VERSION",
@@ -51,6 +58,7 @@ class Manifest:
         families: size and period, in seconds, of all windows that the store holds.
         revision: the greatest revision of all rows.
         unsettled: rows came from runs that brought no entries: the index does not hold all.
+        owed: files of what streams have settled and not given out, by stream.
     """
 
     files: Mapping[str, tuple[StoredFile, ...]] = dataclasses.field(default_factory=dict)
@@ -60,6 +68,7 @@ class Manifest:
     families: tuple[tuple[int, int], ...] = ()
     revision: int = 0
     unsettled: bool = False
+    owed: Mapping[str, StoredFile] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Manifest:
@@ -81,6 +90,10 @@ class Manifest:
             families=tuple((size, period) for size, period in document["families"]),
             revision=document["revision"],
             unsettled=document["unsettled"],
+            owed={
+                run_id: StoredFile(**known_fields(StoredFile, {"table": OWED} | file))
+                for run_id, file in document.get(OWED, {}).items()
+            },
         )
 
 

@@ -40,7 +40,7 @@ def merge_small_files(
         running: runs that may bring more panes.
 
     Returns:
-        New files, and those in whose place they are.
+        New files; and those in whose place they are, and that were made on the way.
 
     Raises:
         StoreError: a file cannot be read or written.
@@ -51,7 +51,7 @@ def merge_small_files(
     while crowded := _crowded(current):
         merged = merge_files(folder, crowded, running)
         current = [file for file in current if file not in crowded] + merged
-        replaced += [file for file in crowded if file not in added]
+        replaced += crowded
         added = [file for file in added if file not in crowded] + merged
     return added, replaced
 

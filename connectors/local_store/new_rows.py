@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from connectors.local_store.index import Index
 from connectors.local_store.lost_extremes import find_extremes, with_extremes
-from connectors.local_store.manifest import Manifest
 from connectors.local_store.means_files import (
     ALL_STATISTICS,
     FILE_SCHEMA,
@@ -22,11 +21,22 @@ from connectors.local_store.means_files import (
     read_windows,
     write_means,
 )
-from connectors.local_store.partials import EXTREMES, without_extremes
-from connectors.local_store.records import RECONCILE, STREAM, RunRecord, StoredFile
-from connectors.local_store.totals import NEVER, Shares, Totals, WindowPartials, former, totals
+from connectors.local_store.owed import HOLD_SECONDS, Owed, owed_file, read_owed, write_owed
+from connectors.local_store.partials import EXTREMES, taken, without_extremes
+from connectors.local_store.records import FINISHED, RECONCILE, STREAM, RunRecord, StoredFile
+from connectors.local_store.totals import (
+    NEVER,
+    Former,
+    Shares,
+    Totals,
+    WindowPartials,
+    former,
+    newer_panes,
+    totals,
+)
+from connectors.local_store.transaction import Transaction
 from connectors.local_store.window_numbers import WINDOW, Numbering, Windows
-from transforms.spans import Bools
+from transforms.spans import Bools, Ints
 from transforms.window_means import PARTIAL
 
 __all__ = ["RECONCILED", "NewRows", "totals_table"]
@@ -49,28 +59,43 @@ class NewRows:
     """Gathers what changes in windows, and writes their new totals.
 
     Args:
-        folder: the store's folder.
-        before: the store's state before the commit.
+        change: the transaction of the commit.
         run: the run that commits.
         means: the files of means that its workers wrote.
+
+    Attributes:
+        owed: the file of what the run, a stream, owes; None for nothing.
 
     Raises:
         StoreError: a file is missing or damaged.
     """
 
-    def __init__(
-        self, folder: Path, before: Manifest, run: RunRecord, means: Sequence[StoredFile]
-    ) -> None:
-        self._folder, self._before, self._run = folder, before, run
+    def __init__(self, change: Transaction, run: RunRecord, means: Sequence[StoredFile]) -> None:
+        self._folder, self._before, self._run = change.folder, change.before, run
         self._stream = run.kind == STREAM
         self._numbering = Numbering()
-        rows = [read_file(folder, file) for file in means]
+        rows = [read_file(change.folder, file) for file in means]
         shares = pa.concat_tables([FILE_SCHEMA.empty_table(), *rows])
         self._shares = Shares.of(shares, self._numbering)
         self._changes: list[WindowPartials] = []
+        self._owed: list[Owed] = []
+        self._owed_before = owed_file(change.document, run.run_id)
+        if self._owed_before is not None:
+            self._owed.append(read_owed(change.folder, self._owed_before, self._numbering))
+        self._now = time.time_ns() // 1000
+        self.owed = self._owed_before
 
-    def add(self, rows: pa.RecordBatch | None, *, copies: bool = False) -> None:
-        """Adds what the windows gain beside the run's rows.
+    def add(self, rows: pa.RecordBatch | None) -> None:
+        """Adds what the windows gain at once.
+
+        Args:
+            rows: as of `window_rows(…, partials=True)`; None for nothing.
+        """
+        if rows is not None:
+            self._changes.append(WindowPartials.of(rows, self._numbering))
+
+    def settle(self, rows: pa.RecordBatch | None, *, copies: bool = False) -> None:
+        """Adds what the windows gain beside the run's rows: of a stream, with its next pane.
 
         Args:
             rows: as of `window_rows(…, partials=True)`; None for nothing.
@@ -79,9 +104,36 @@ class NewRows:
         if rows is None:
             return
         change = WindowPartials.of(rows, self._numbering)
-        if copies:
-            change = WindowPartials(change.series, change.starts, without_extremes(change.partials))
-        self._changes.append(change)
+        partials = without_extremes(change.partials) if copies else change.partials
+        self._owe(WindowPartials(change.series, change.starts, partials))
+
+    def displace(self, rows: pa.RecordBatch | None, counted: pa.RecordBatch | None) -> None:
+        """Takes away what versions of the run have displaced.
+
+        A stream's next pane of a window is waited for only where there is one to come: a version
+        may have displaced one that lay in other windows.
+
+        Args:
+            rows: what has left, as of `window_rows(…, partials=True)`; None for nothing.
+            counted: the windows of which the stream will give out a pane, as rows.
+        """
+        if rows is None:
+            return
+        change = WindowPartials.of(rows, self._numbering)
+        expected = [(piece.series, piece.starts) for piece in self._owed]
+        if counted is not None:
+            expected.append(_windows_of(counted, self._numbering))
+        waits = Windows.of(expected).places(change.series, change.starts) >= 0
+        for chosen, take in ((waits, self._owe), (~waits, self._changes.append)):
+            take(
+                WindowPartials(
+                    change.series[chosen], change.starts[chosen], taken(change.partials, chosen)
+                )
+            )
+
+    def _owe(self, rows: WindowPartials) -> None:
+        since = np.full(len(rows.starts), self._now)
+        self._owed.append(Owed(rows.series, rows.starts, rows.partials, since))
 
     def write(self, revision: int, index: Index | None, *, settled: bool) -> StoredFile | None:
         """Writes the new totals.
@@ -99,7 +151,7 @@ class NewRows:
             StoreError: a file cannot be read or written.
         """
         numbering = self._numbering
-        touched = [self._shares, *self._changes]
+        touched = [self._shares, *self._changes, *self._owed]
         windows = Windows.of((piece.series, piece.starts) for piece in touched)
         if not len(windows):
             return None
@@ -114,7 +166,7 @@ class NewRows:
             windows,
             before,
             self._shares,
-            self._changes,
+            [*self._changes, *self._due(windows, before)],
             stream=self._stream,
             settled=settled,
             repair=index is not None,
@@ -128,6 +180,20 @@ class NewRows:
             return None
         table = totals_table(windows, rows, shown, numbering, revision, self._run)
         return write_means(self._folder, table)
+
+    def _due(self, windows: Windows, before: Former) -> list[Owed]:
+        """What is owed and is added now; the rest is written for later."""
+        if not self._owed:
+            return []
+        owed = Owed.together(self._owed)
+        due = np.ones(len(owed.starts), bool)
+        if self._stream and self._run.status != FINISHED:
+            has_pane = np.zeros(len(windows), bool)
+            has_pane[newer_panes(windows, self._shares, before)[0]] = True
+            due = has_pane[windows.places(owed.series, owed.starts)]
+            due |= owed.since < self._now - HOLD_SECONDS * 1e6
+        self.owed = write_owed(self._folder, owed.only(~due), self._numbering)
+        return [owed.only(due)]
 
 
 def totals_table(
@@ -168,6 +234,10 @@ def totals_table(
     columns[OWN + "emitted_at"] = _null_where(pa.array(rows.own_emitted).view(MOMENT), none)
     columns |= hidden_columns(OWN, rows.own, none)
     return pa.Table.from_arrays([columns[name] for name in FILE_SCHEMA.names], schema=FILE_SCHEMA)
+
+
+def _windows_of(rows: pa.RecordBatch, numbering: Numbering) -> tuple[Ints, Ints]:
+    return numbering.series(rows), rows.column("window_start").cast(pa.int64()).to_numpy()
 
 
 def _null_where(column: pa.Array, absent: Bools) -> pa.Array:

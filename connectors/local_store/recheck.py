@@ -14,12 +14,13 @@ from connectors.local_store.index import Index
 from connectors.local_store.index_merge import merge_segments, next_segment
 from connectors.local_store.means_files import FILE_SCHEMA, MEANS, write_means
 from connectors.local_store.new_rows import totals_table
+from connectors.local_store.owed import drop_owed
 from connectors.local_store.reconcile_job import Job
 from connectors.local_store.stream_shares import StreamShare, share_of_stream
 from connectors.local_store.transaction import Transaction
 from connectors.local_store.truth import Truth, truth
 from connectors.local_store.window_check import Check, check, corrected, rows_between
-from connectors.local_store.window_numbers import Numbering
+from connectors.local_store.window_numbers import Numbering, Windows
 from transforms.spans import Bools
 
 __all__ = ["check_windows"]
@@ -50,7 +51,7 @@ def check_windows(job: Job, span: tuple[int, int]) -> None:
         if right.unknown:
             look.add_entries(right.unknown)
         if rows is not None or right.unknown:
-            change.record(job.record(change))
+            change.record(job.record(look.revision))
             job.wrote = True
 
 
@@ -63,6 +64,9 @@ class _Look:
         self._numbering = Numbering()
         means = [file for file in change.before.files.get(MEANS, ()) if not file.history]
         self._stored = rows_between(change.folder, means, span, FILE_SCHEMA.names)
+        greatest = pc.max(self._stored.column("revision")).as_py() or 0
+        # Of rows that a fault has put there, too.
+        self.revision = max(change.revision, greatest + 1)
 
     def compare(self, *, whole_index: bool) -> tuple[Truth, Check]:
         """The windows as they should be, beside what the store has."""
@@ -99,17 +103,19 @@ class _Look:
             return None
         keys = window_columns(self._numbering, found.windows, places)
         self._job.differences.add(keys, found.before, found.after, places)
+        windows = Windows(found.windows.series[places], found.windows.starts[places])
+        drop_owed(self._change, windows, self._numbering)
         return self._rows(found, streams, chosen)
 
     def _rows(self, found: Check, streams: list[StreamShare], chosen: Bools) -> pa.Table:
         right = corrected(found, np.flatnonzero(chosen))
-        written = [(right, self._job.record(self._change))]
+        written = [(right, self._job.record(self.revision))]
         for stream in streams:
             behind = np.flatnonzero(stream.differs[right.places])
             if len(behind):
                 written.append((stream.rows(right, behind), stream.run))
         return pa.concat_tables(
-            totals_table(found.windows, rows, rows, self._numbering, self._change.revision, run)
+            totals_table(found.windows, rows, rows, self._numbering, self.revision, run)
             for rows, run in written
         )
 

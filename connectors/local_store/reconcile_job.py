@@ -18,7 +18,6 @@ from connectors.local_store.manifest import Manifest
 from connectors.local_store.means_files import MEANS
 from connectors.local_store.records import RECONCILE, RUNNING, STREAM, RunRecord
 from connectors.local_store.store import LocalStore
-from connectors.local_store.transaction import Transaction
 from transforms.windows import SlidingWindow
 
 __all__ = ["EARLIEST", "LATEST", "LIVE_SECONDS", "Job", "check_archive", "spans"]
@@ -72,7 +71,11 @@ class Job:
         started = datetime.datetime.now(datetime.UTC)
         since = int(started.timestamp() - LIVE_SECONDS) * 1_000_000
         live = frozenset(run.run_id for run in manifest.runs if _is_live(run, since))
-        families = [SlidingWindow(*family) for family in sorted(manifest.families)]
+        pairs = set(manifest.families)
+        if not pairs:
+            # A stream of which all came too late so far has no rows, but says what it computes.
+            pairs = {(size, period) for run in manifest.runs for size, period in run.windows}
+        families = [SlidingWindow(*family) for family in sorted(pairs)]
         span = EARLIEST if first is None else first, LATEST if last is None else last
         everything = first is None and last is None
         return cls(store, families, span, everything, Arrived(live, since), started)
@@ -82,11 +85,11 @@ class Job:
         """The length of the longest window, in microseconds."""
         return max(family.size for family in self.families) * 1_000_000
 
-    def record(self, change: Transaction) -> RunRecord:
-        """The run as the manifest is to remember it."""
+    def record(self, revision: int) -> RunRecord:
+        """The run as the manifest is to remember it, with the revision of its last rows."""
         return RunRecord(
             run_id=self.run_id,
-            revision=change.revision,
+            revision=revision,
             started_at=self.started.isoformat(),
             finished_at=datetime.datetime.now(datetime.UTC).isoformat(),
             counts=dict(self.counts),

@@ -10,6 +10,7 @@ __all__ = [
     "BATCH",
     "FINISHED",
     "INDEX",
+    "OWED",
     "RECONCILE",
     "RUNNING",
     "STREAM",
@@ -20,6 +21,9 @@ __all__ = [
 
 INDEX = "index"
 """Stands where a table's name would, for files of the index of entries."""
+
+OWED = "owed"
+"""The same, for what streams have yet to bring."""
 
 BATCH, STREAM = "batch", "stream"
 RECONCILE = "reconcile"

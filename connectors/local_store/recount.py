@@ -57,7 +57,7 @@ def count_waiting(job: Job, manifest: Manifest, state: ArchiveState) -> None:
     with job.store.transaction() as change:
         if written:
             before = change.before.files.get(MEANS, ())
-            committed = commit_run(change, job.record(change), written)
+            committed = commit_run(change, job.record(change.revision), written)
             _note_rows(job, before, committed)
             job.wrote = True
         now = read_state(change.document)

@@ -32,15 +32,18 @@ class Settled:
     """What the settlement of all of a commit's entries comes to.
 
     Attributes:
-        left, cancelled, difference: see `settle.Settlement`, by key and slice.
+        left, displaced, cancelled, difference: see `settle.Settlement`, by key and slice.
+        counted: of a stream, the entries by which its own rows will change.
         changes: the change of the run's balance.
         files: the files that the index gains: one segment.
         known: entries that the index had of the same readings.
     """
 
     left: SliceAccumulator
+    displaced: SliceAccumulator
     cancelled: SliceAccumulator
     difference: SliceAccumulator
+    counted: SliceAccumulator
     changes: Counter[str] = field(default_factory=Counter)
     files: list[IndexFile] = field(default_factory=list)
     known: int = 0
@@ -70,10 +73,9 @@ def settle_entries(
     Raises:
         StoreError: a file cannot be read or written.
     """
-    left, cancelled, difference = (
-        SliceAccumulator(slice_seconds, ALL_STATISTICS) for _ in range(3)
-    )
-    result = Settled(left, cancelled, difference)
+    slices = [SliceAccumulator(slice_seconds, ALL_STATISTICS) for _ in range(5)]
+    left, displaced, cancelled, difference, counted = slices
+    result = Settled(left, displaced, cancelled, difference, counted)
     pending: list[pa.RecordBatch] = []
 
     def flush() -> None:
@@ -88,9 +90,12 @@ def settle_entries(
         result.known += found.num_rows
         settlement = settle(new, owner, places, found, ended=ended)
         result.left.add(settlement.left)
+        result.displaced.add(settlement.displaced)
         result.cancelled.add(settlement.cancelled)
         result.difference.add(settlement.difference)
         result.changes.update(settlement.changes)
+        if not ended:
+            result.counted.add(settlement.kept)
         needed = settlement.kept.num_rows
         if file is not None and _can_stay(file, settlement.kept, ended=ended):
             flush()

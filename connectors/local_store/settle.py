@@ -41,8 +41,10 @@ class Settlement:
     """What a commit makes of new entries.
 
     Attributes:
-        left: of schema `SIGNED`, all of weight -1: versions that the windows hold, or will hold by
-            the run's own rows, and that no longer count.
+        left: of schema `SIGNED`, all of weight -1: versions that the run's own rows bring and that
+            do not count.
+        displaced: of schema `SIGNED`, all of weight -1: versions of other runs in whose place those
+            of this run came.
         cancelled: of schema `SIGNED`: copies of what stays, counted twice or taken away twice. They
             change counts and sums, but no minimum or maximum.
         difference: of schema `SIGNED`: `W_new - W_old`, what windows need that the run's rows say
@@ -53,6 +55,7 @@ class Settlement:
     """
 
     left: pa.RecordBatch
+    displaced: pa.RecordBatch
     cancelled: pa.RecordBatch
     difference: pa.RecordBatch
     kept: pa.RecordBatch
@@ -92,10 +95,6 @@ def settle(
     # Where the run replaces its own version and that was the newest, its rows say all.
     all_own = beats & former & (_against(found, winner, found, own) == 0)
     unchanged = _same_content(new, found, winner)
-    left = [
-        _signed(found, winner[beats & ~all_own & ~unchanged], -1),
-        _signed(new, np.flatnonzero(beaten & ~unchanged), -1),
-    ]
     cancelled = [
         _signed(found, winner[beats & ~all_own & unchanged], -1),
         _signed(new, np.flatnonzero(beaten & unchanged), -1),
@@ -111,7 +110,8 @@ def settle(
         _moves(found, own[former], np.asarray(found.column("standing"))[own[former]], -1)
     )
     return Settlement(
-        joined(left),
+        _signed(new, np.flatnonzero(beaten & ~unchanged), -1),
+        _signed(found, winner[beats & ~all_own & ~unchanged], -1),
         joined(cancelled),
         joined(difference),
         _with_standing(new.take(pa.array(kept)), standing[kept]),

@@ -205,7 +205,9 @@ class LocalStore:
             StoreError: a file is missing or has other content.
         """
         manifest = self.manifest()
-        for file in itertools.chain(*manifest.files.values(), manifest.index):
+        for file in itertools.chain(
+            *manifest.files.values(), manifest.index, manifest.owed.values()
+        ):
             with checked_path(self.folder, file).open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             if digest != file.sha256:

@@ -35,6 +35,7 @@ __all__ = [
     "Totals",
     "WindowPartials",
     "former",
+    "newer_panes",
     "totals",
     "unknown_extremes",
 ]
@@ -238,7 +239,7 @@ def totals(
     pieces.append((everywhere, before.partials))
     places = windows.places(shares.series, shares.starts)
     if stream:
-        places, shares = _newer_panes(places, shares, before)
+        places, shares = newer_panes(windows, shares, before)
         held = np.zeros(count, bool)
         held[places] = True
         # The share of a window without a new pane stays what it was.
@@ -259,8 +260,18 @@ def totals(
     return rows.only(changed | (before.lost[rows.places] & rows.last) if repair else changed)
 
 
-def _newer_panes(places: Ints, shares: Shares, before: Former) -> tuple[Ints, Shares]:
-    """Panes that are newer than the share that the store holds, in the order of their time."""
+def newer_panes(windows: Windows, shares: Shares, before: Former) -> tuple[Ints, Shares]:
+    """Panes that are newer than the share that the store holds, in the order of their time.
+
+    Args:
+        windows: all windows that are touched.
+        shares: a stream's panes.
+        before: what the store holds of the windows.
+
+    Returns:
+        The places of their windows, and the panes.
+    """
+    places = windows.places(shares.series, shares.starts)
     rows = np.flatnonzero(shares.emitted > before.own_emitted[places])
     rows = rows[np.lexsort((shares.emitted[rows], places[rows]))]
     ordered = Shares(

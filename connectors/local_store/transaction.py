@@ -14,6 +14,7 @@ from connectors.local_store.consumed import forget_runs, remember_consumed
 from connectors.local_store.lock import exclusive_lock
 from connectors.local_store.manifest import Manifest, read_document, write_document
 from connectors.local_store.records import (
+    OWED,
     RUNNING,
     STREAM,
     IndexFile,
@@ -47,6 +48,7 @@ class Transaction:
         self.document = document
         self.changed = False
         self._consumed: list[StoredFile] = []
+        self._consumer: RunRecord | None = None
 
     @property
     def alive(self) -> set[str]:
@@ -108,9 +110,22 @@ class Transaction:
             self.document[key] = value
 
     def consume(self, files: Iterable[StoredFile], run: RunRecord) -> None:
-        """Has files removed once the change is made: what they held is in others."""
+        """Has files removed once the change is made, if the manifest has never named them.
+
+        What they held is in others.
+        """
         self._consumed += files
         self._consumer = run
+
+    def owe(self, run_id: str, file: StoredFile | None) -> None:
+        """Has the manifest name a file as what a stream owes; None for nothing."""
+        owed = self.document.setdefault(OWED, {})
+        before = owed.pop(run_id, None)
+        if file is not None:
+            owed[run_id] = file.entry()
+        if before is not None:
+            self._consumed.append(StoredFile(OWED, **before))
+        self.changed |= before != owed.get(run_id)
 
     def write(self) -> None:
         """Makes the change, if there is one, and removes what it has made needless."""
@@ -118,9 +133,9 @@ class Transaction:
             return
         self._sweep()
         write_document(self.folder, self.document)
-        named = _named(self.document)
+        named = _named(self.document) | set(self.document.get("replaced", {}))
         gone = [file for file in self._consumed if file.path not in named]
-        if gone and self._consumer.kind == STREAM:
+        if gone and self._consumer is not None and self._consumer.kind == STREAM:
             hashes = [file.sha256 for file in gone]
             remember_consumed(self.folder, self._consumer.run_id, hashes)
         for file in gone:
@@ -162,7 +177,7 @@ def _may_return(run: RunRecord) -> bool:
 
 
 def _named(document: Mapping[str, Any]) -> set[str]:
-    listed = [*document["tables"].values(), document["index"]]
+    listed = [*document["tables"].values(), document["index"], document.get(OWED, {}).values()]
     return {entry["path"] for entries in listed for entry in entries}
 
 

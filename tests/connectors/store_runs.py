@@ -22,7 +22,7 @@ from connectors.local_store import (
     run_entries,
 )
 from connectors.local_store.means_files import ALL_STATISTICS, MEANS, means_rows, read_file
-from connectors.local_store.records import FINISHED, STREAM
+from connectors.local_store.records import FINISHED, RUNNING, STREAM
 from connectors.local_store.window_numbers import WINDOW
 from schemas.entries import ENTRIES, NO_PLACE
 from schemas.tables import arrow_schema
@@ -181,11 +181,17 @@ class Stream:
         self, files: Sequence[Any], *, finished: bool = False, at: datetime.datetime | None = None
     ) -> dict[str, int]:
         """Commits files; at a given time, or else just now."""
-        status = FINISHED if finished else "running"
-        windows = [[window.size, window.period] for window in self.windows]
-        time = (at or datetime.datetime.now(datetime.UTC)).isoformat()
-        run = record(self.run_id, kind=STREAM, status=status, windows=windows, finished_at=time)
-        return self.store.commit(run, files).changes
+        return self.store.commit(self.record(finished=finished, at=at), files).changes
+
+    def record(self, *, finished: bool = False, at: datetime.datetime | None = None) -> RunRecord:
+        """The run as the manifest has it."""
+        return record(
+            self.run_id,
+            kind=STREAM,
+            status=FINISHED if finished else RUNNING,
+            windows=[[window.size, window.period] for window in self.windows],
+            finished_at=(at or datetime.datetime.now(datetime.UTC)).isoformat(),
+        )
 
     def _accumulated(self, pane: str) -> pa.RecordBatch | None:
         """The running totals: what came and what left, as a pipeline keeps them."""

@@ -11,14 +11,18 @@ from apache_beam.transforms.window import GlobalWindow
 
 from connectors import local_sink
 from connectors.local_sink import Run, WriteToStore
-from connectors.local_store import LocalStore
+from connectors.local_store import LocalStore, new_rows
+from connectors.local_store.owed import HOLD_SECONDS
+from geo import RegionIndex
 from schemas.tables import arrow_schema
 from tests.support.jobs import ask, rows_of
 from tests.support.pipelines import one_thread
 from tests.support.streams import START, TOULOUSE, Stream, deletion, reading, run_stream
 from transforms import AssignRegions, RegionalMeans
+from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows
 from transforms.keep_latest import KeepLatestVersion
+from transforms.versions import entries_of
 from transforms.windows import HOURLY, SlidingWindow
 
 WINDOWS = (HOURLY, SlidingWindow(1800, 600))
@@ -155,15 +159,31 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert 2 < float(commit[0]) - time.time() <= 2.5
     assert end == [GlobalWindow().max_timestamp()]
     assert store.manifest().runs == ()
-    assert list(committer.commit_by_the_clock(files, waiting)) == ["stream"]
+    owed = Timer()
+    assert list(committer.commit_by_the_clock(files, waiting, owed)) == ["stream"]
+    assert owed == []
     assert (list(files), list(waiting)) == ([], [])
     assert [past.status for past in store.manifest().runs] == ["running"]
     assert ask(tmp_path, "SELECT count(*) FROM rejected_readings") == [(2,)]
     # The clock may run once more though nothing has come.
-    assert list(committer.commit_by_the_clock(files, waiting)) == []
+    assert list(committer.commit_by_the_clock(files, waiting, owed)) == []
     assert list(committer.commit_the_rest(files, waiting)) == ["stream"]
     assert [past.status for past in store.manifest().runs] == ["finished"]
     assert store.manifest().runs[0].counts == {"rejected_readings": 2}
+
+
+def test_what_waits_for_a_pane_is_committed_after_a_while(committer, tmp_path, monkeypatch):
+    batch_into(tmp_path, *ROWS)
+    repeated = entries_of(assign_regions(batch_rows(ROWS[:1]), RegionIndex.default()))
+    files = Bag(LocalStore(tmp_path).write_entries([repeated], "stream"))
+    owed = Timer()
+    list(committer.commit_by_the_clock(files, State(), owed))
+    assert 100 < float(owed[0]) - time.time() <= HOLD_SECONDS
+    before = rows_of(tmp_path, *MEANS)
+    monkeypatch.setattr(new_rows, "HOLD_SECONDS", -1.0)
+    assert list(committer.commit_what_is_owed(owed)) == ["stream"]
+    assert len(owed) == 1
+    assert rows_of(tmp_path, *MEANS) != before
 
 
 REJECTED = {

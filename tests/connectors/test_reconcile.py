@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_runs import Stream, _changed, pa_joined
+from store_runs import Stream, _changed, pa_joined, shown
 
 from connectors.local_store import LocalStore, RunRecord, StoreError, entry_shards, reconcile_job
 from connectors.local_store.archive_state import read_state
@@ -19,11 +19,13 @@ from connectors.local_store.manifest import read_document, write_document
 from connectors.local_store.means_files import FILE_SCHEMA, MEANS, read_file, write_means
 from connectors.local_store.reconcile import reconcile
 from tests.support.placed_rows import DAY, NOON, placed_rows, reading, readings
-from tests.support.stores import archive_only, archived, run, shown_means
+from tests.support.stores import archive_only, archived, run
 from transforms.versions import entries_of, newest
 from transforms.windows import HOURLY, SlidingWindow
 
 HOUR = 3_600_000_000
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+MICROSECOND = datetime.timedelta(microseconds=1)
 WINDOWS = (HOURLY, SlidingWindow(5400, 1800))
 
 
@@ -31,7 +33,7 @@ def means_of(folder_factory, rows, windows=WINDOWS):
     """The means of one batch run over all the readings."""
     folder = folder_factory.mktemp("union")
     run(folder, "union", rows, windows)
-    return shown_means(folder)
+    return shown(LocalStore(folder))
 
 
 def rows_of_means(store):
@@ -65,11 +67,11 @@ def store_of(folder, runs, late):
     for number, rows in enumerate(runs):
         run(folder, f"run-{number}", rows, WINDOWS)
     if late:
-        archive_only(folder, "late", late)
+        archive_only(folder, "late", late, WINDOWS)
     return LocalStore(folder)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(history=histories(), data=st.data())
 def test_the_means_are_those_of_a_batch_over_the_archive_whatever_was_damaged(
     tmp_path_factory, history, data
@@ -93,10 +95,10 @@ def test_the_means_are_those_of_a_batch_over_the_archive_whatever_was_damaged(
         return pa.concat_tables([kept, again])
 
     rewrite_means(store, damage)
-    before = shown_means(folder)
+    before = shown(LocalStore(folder))
     union = means_of(tmp_path_factory, [row for rows in [*runs, late] for row in rows])
     done = reconcile(store)
-    assert shown_means(folder) == union
+    assert shown(LocalStore(folder)) == union
     assert (done.differences.num_rows > 0) == (before != union)
     assert not read_state(read_document(folder)).waiting
     again = reconcile(store)
@@ -104,7 +106,7 @@ def test_the_means_are_those_of_a_batch_over_the_archive_whatever_was_damaged(
     # What comes later is settled against the truth.
     everything = [row for rows in [*runs, late] for row in rows]
     run(folder, "again", data.draw(st.permutations(everything)), WINDOWS)
-    assert shown_means(folder) == union
+    assert shown(LocalStore(folder)) == union
     store.verify()
 
 
@@ -120,7 +122,7 @@ SPANS = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(history=histories(), span=SPANS, batch=st.booleans())
 def test_windows_of_a_span_are_right_and_the_others_stay_consistent(
     tmp_path_factory, history, span, batch
@@ -137,25 +139,17 @@ def test_windows_of_a_span_are_right_and_the_others_stay_consistent(
         run(folder, "again", everything, WINDOWS)
     else:
         reconcile(store)
-    assert shown_means(folder) == shown_means(union)
+    assert shown(LocalStore(folder)) == shown(LocalStore(union))
 
 
 def begin_in(folder, span):
-    first, last = span
-    low = "true" if first is None else f"epoch_us(start) >= {first}"
-    high = "true" if last is None else f"epoch_us(start) < {last}"
-    query = f"""
-        SELECT * FROM (
-          SELECT region_code, quantity, 3600, 3600, hour AS start, count, mean, min, max, stddev
-          FROM hourly_means
-          UNION ALL
-          SELECT region_code, quantity, window_size, window_period, window_start, count, mean, min,
-            max, stddev
-          FROM sliding_means)
-        WHERE {low} AND {high} ORDER BY ALL
-    """
-    with LocalStore(folder).connect() as connection:
-        return connection.execute(query).fetchall()
+    first, last = (None if end is None else EPOCH + end * MICROSECOND for end in span)
+    return [
+        row
+        for row in shown(LocalStore(folder))
+        if (first is None or row["window_start"] >= first)
+        and (last is None or row["window_start"] < last)
+    ]
 
 
 @settings(max_examples=25)
@@ -170,7 +164,7 @@ def test_large_archives_are_looked_at_in_parts(tmp_path_factory, history, most):
         rewrite_means(store, lambda rows: rows.slice(0, 0))
         reconcile(store)
     union = means_of(tmp_path_factory, [row for rows in [*runs, late] for row in rows])
-    assert shown_means(folder) == union
+    assert shown(LocalStore(folder)) == union
     assert not list(folder.glob(".tmp-*"))
 
 
@@ -187,9 +181,9 @@ def test_an_index_that_has_lost_entries_is_mended(tmp_path_factory, history, dat
     everything = [row for rows in [*runs, late] for row in rows]
     union = means_of(tmp_path_factory, everything)
     reconcile(store)
-    assert shown_means(folder) == union
+    assert shown(LocalStore(folder)) == union
     run(folder, "again", everything, WINDOWS)
-    assert shown_means(folder) == union
+    assert shown(LocalStore(folder)) == union
 
 
 # what is told
@@ -230,7 +224,7 @@ def test_a_window_that_should_not_be_is_emptied(tmp_path, tmp_path_factory):
     done = reconcile(store)
     (row,) = done.differences.to_pylist()
     assert (row["count_before"], row["count_after"], row["mean_after"]) == (1, 0, None)
-    assert shown_means(tmp_path) == means_of(tmp_path_factory, [reading(0)], [HOURLY])
+    assert shown(LocalStore(tmp_path)) == means_of(tmp_path_factory, [reading(0)], [HOURLY])
     with store.connect() as connection:
         query = "SELECT count, mean FROM regional_means_revisions WHERE pane = 'reconciled'"
         assert connection.execute(query).fetchall() == [(0, None)]
@@ -244,7 +238,9 @@ def test_what_a_reading_left_outside_the_span_is_corrected_too(tmp_path, tmp_pat
     store = LocalStore(tmp_path)
     done = reconcile(store, NOON + DAY - HOUR, NOON + DAY + HOUR)
     assert done.differences.num_rows == 2
-    assert shown_means(tmp_path) == means_of(tmp_path_factory, [first, reading(1), moved], [HOURLY])
+    assert shown(LocalStore(tmp_path)) == means_of(
+        tmp_path_factory, [first, reading(1), moved], [HOURLY]
+    )
     assert not read_state(read_document(tmp_path)).waiting
 
 
@@ -257,7 +253,7 @@ def test_readings_outside_the_span_go_on_waiting(tmp_path, tmp_path_factory):
     assert (done.run_id, done.differences.num_rows, done.windows) == (None, 0, 1)
     assert read_state(read_document(tmp_path)).waiting
     reconcile(store, NOON + DAY, None)
-    assert shown_means(tmp_path) == means_of(tmp_path_factory, rows, [HOURLY])
+    assert shown(LocalStore(tmp_path)) == means_of(tmp_path_factory, rows, [HOURLY])
 
 
 def test_a_merged_file_goes_on_waiting(tmp_path, tmp_path_factory):
@@ -270,7 +266,7 @@ def test_a_merged_file_goes_on_waiting(tmp_path, tmp_path_factory):
     (file,) = store.manifest().files["readings"]
     assert read_state(read_document(tmp_path)).waiting == {file.path}
     reconcile(store, NOON, None)
-    assert shown_means(tmp_path) == means_of(tmp_path_factory, [reading(0), *late], [HOURLY])
+    assert shown(LocalStore(tmp_path)) == means_of(tmp_path_factory, [reading(0), *late], [HOURLY])
 
 
 def test_a_store_of_nothing_has_nothing_to_reconcile(tmp_path):
@@ -342,15 +338,15 @@ def store(tmp_path):
 def test_windows_that_a_live_stream_is_about_to_change_are_left_alone(store, tmp_path_factory):
     stream = RowsStream(store)
     stream.commit([*stream.archive(MORE), *stream.read(MORE)])
-    before = shown_means(store.folder)
+    before = shown(store)
     done = reconcile(store)
     assert (done.run_id, done.differences.num_rows) == (None, 0)
     assert {run_id for _, run_id in done.left_alone} == {"stream"}
     assert {key[5] // HOUR * HOUR for key, _ in done.left_alone} >= {NOON, NOON + DAY}
-    assert shown_means(store.folder) == before
+    assert shown(store) == before
     # The pane comes, and nothing is wrong.
     stream.commit(stream.pane())
-    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *MORE])
+    assert shown(store) == means_of(tmp_path_factory, [reading(0), *MORE])
     done = reconcile(store)
     assert (done.run_id, done.differences.num_rows, done.left_alone) == (None, 0, [])
 
@@ -362,7 +358,7 @@ def test_what_a_live_stream_has_only_archived_so_far_is_left_to_it(store, tmp_pa
     assert (done.readings, done.differences.num_rows, done.left_alone) == (0, 0, [])
     assert read_state(read_document(store.folder)).waiting
     stream.commit([*stream.read(MORE), *stream.pane()])
-    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *MORE])
+    assert shown(store) == means_of(tmp_path_factory, [reading(0), *MORE])
 
 
 def test_what_came_too_late_for_a_live_stream_is_counted(store, tmp_path_factory):
@@ -370,10 +366,10 @@ def test_what_came_too_late_for_a_live_stream_is_counted(store, tmp_path_factory
     stream = RowsStream(store)
     stream.commit(stream.archive(late))
     assert reconcile(store).readings == 1
-    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *late])
+    assert shown(store) == means_of(tmp_path_factory, [reading(0), *late])
     # The stream reads it again, after a restart that let it through.
     stream.commit([*stream.read(late), *stream.pane()])
-    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *late])
+    assert shown(store) == means_of(tmp_path_factory, [reading(0), *late])
 
 
 def test_a_live_stream_does_not_keep_others_from_being_corrected(store, tmp_path_factory):
@@ -390,7 +386,7 @@ def test_a_live_stream_does_not_keep_others_from_being_corrected(store, tmp_path
     )
     done = reconcile(store)
     assert done.left_alone == []
-    assert shown_means(store.folder) == means_of(tmp_path_factory, [reading(0), *MORE, *other])
+    assert shown(store) == means_of(tmp_path_factory, [reading(0), *MORE, *other])
 
 
 @pytest.mark.parametrize("paned", [False, True])
@@ -407,13 +403,13 @@ def test_what_a_dead_stream_claimed_is_counted_and_once_if_it_comes_back(
     assert done.left_alone == []
     assert done.differences.num_rows > 0
     union = means_of(tmp_path_factory, [reading(0), *MORE, *nine])
-    assert shown_means(store.folder) == union
+    assert shown(store) == union
     # It goes on where it was.
     stream.commit(stream.pane())
-    assert shown_means(store.folder) == union
+    assert shown(store) == union
     stream.commit([*stream.archive([reading(5)]), *stream.read([reading(5)]), *stream.pane()])
     union = means_of(tmp_path_factory, [reading(0), *MORE, *nine, reading(5)])
-    assert shown_means(store.folder) == union
+    assert shown(store) == union
     assert reconcile(store).differences.num_rows == 0
 
 
@@ -423,10 +419,58 @@ def test_what_a_stream_read_and_lost_is_counted(store, tmp_path_factory):
     done = reconcile(store)
     assert done.readings == 2
     union = means_of(tmp_path_factory, [reading(0), *MORE])
-    assert shown_means(store.folder) == union
+    assert shown(store) == union
     again = RowsStream(store, "restarted")
     again.commit([*again.archive(MORE), *again.read(MORE), *again.pane()])
-    assert shown_means(store.folder) == union
+    assert shown(store) == union
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("batch"), st.lists(readings(), min_size=1, max_size=4)),
+    st.tuples(st.just("late"), st.lists(readings(), min_size=1, max_size=3)),
+    st.tuples(st.just("read"), st.lists(readings(), min_size=1, max_size=4), st.integers(0, 1)),
+    st.tuples(st.just("pane"), st.integers(0, 1)),
+    st.tuples(st.just("reconcile"), st.sampled_from([(None, None), (NOON, NOON + HOUR)])),
+    st.tuples(st.just("compact")),
+)
+
+
+@settings(max_examples=40)
+@given(steps=st.lists(STEPS, max_size=8), dead=st.sampled_from([(), (0,), (0, 1)]))
+def test_streams_and_batches_with_reconciliations_in_between_come_to_the_same(
+    tmp_path_factory, steps, dead
+):
+    folder = tmp_path_factory.mktemp("store")
+    store = LocalStore(folder)
+    store.prepare()
+    streams = [RowsStream(store, f"stream-{number}") for number in range(2)]
+    everything = []
+
+    def commit(number, files):
+        streams[number].commit(files, at=LONG_AGO if number in dead else None)
+
+    for place, (step, *what) in enumerate(steps):
+        if step == "batch":
+            run(folder, f"batch-{place}", what[0], WINDOWS)
+        elif step == "late":
+            archive_only(folder, f"late-{place}", what[0], WINDOWS)
+        elif step == "read":
+            rows, number = what
+            commit(number, [*streams[number].archive(rows), *streams[number].read(rows)])
+        elif step == "pane":
+            commit(what[0], streams[what[0]].pane())
+        elif step == "reconcile":
+            reconcile(store, *what[0])
+        else:
+            compact(folder, 10)
+        if step in {"batch", "late", "read"}:
+            everything += what[0]
+    for number, stream in enumerate(streams):
+        commit(number, stream.pane())
+    done = reconcile(store)
+    assert done.left_alone == []
+    assert shown(store) == means_of(tmp_path_factory, everything)
+    assert reconcile(store).differences.num_rows == 0
 
 
 def test_a_stream_whose_last_commit_is_not_known_is_live():

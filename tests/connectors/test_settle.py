@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -106,10 +107,12 @@ def test_the_settlement_is_that_of_the_formula(new, found, stream):
         if arrived if not stream else active:
             kept.append(identity(row))
     total = signed(settlement.left)
+    total.update(signed(settlement.displaced))
     total.update(signed(settlement.cancelled))
     assert {k: v for k, v in total.items() if v} == {k: v for k, v in expected.items() if v}
     assert signed(settlement.difference) == Counter({k: v for k, v in difference.items() if v})
-    assert set(settlement.left.column("weight").to_pylist()) <= {-1}
+    for signed_batch in (settlement.left, settlement.displaced):
+        assert set(signed_batch.column("weight").to_pylist()) <= {-1}
     assert [identity(row) for row in settlement.kept.to_pylist()] == kept
     assert settlement.changes == Counter({k: v for k, v in moved.items() if v})
 
@@ -125,7 +128,8 @@ def class_of(row):
 
 
 def left_values(settlement):
-    return sorted(settlement.left.column("value_micros").to_pylist())
+    batches = settlement.left, settlement.displaced
+    return sorted(itertools.chain(*(b.column("value_micros").to_pylist() for b in batches)))
 
 
 def test_a_copy_takes_no_extreme_away():
@@ -162,7 +166,8 @@ def test_an_older_version_has_left_though_it_never_counted():
 def test_what_a_stream_has_replaced_itself_leaves_by_its_own_rows():
     found = {"run": [Reading(1, 1, value=4)]}
     _, settlement = settled([Reading(1, 2, value=8)], "run", found, ended=False)
-    assert settlement.left.num_rows == settlement.cancelled.num_rows == 0
+    assert left_values(settlement) == []
+    assert settlement.cancelled.num_rows == 0
     assert settlement.difference.column("weight").to_pylist() == [1, -1]
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import store_runs
@@ -19,12 +20,12 @@ from store_runs import (
     Reading,
     Stream,
     batch,
+    entries_of,
     few_rows,
     moment,
     prepared,
     record,
     share_of,
-    entries_of,
     shown,
     views,
 )
@@ -37,7 +38,10 @@ from connectors.local_store import (
     new_rows,
     transaction,
 )
-from connectors.local_store.means_files import MEANS, means_rows, read_file
+from connectors.local_store.means_files import FILE_SCHEMA, MEANS, means_rows, read_file
+from connectors.local_store.owed import drop_owed, read_owed
+from connectors.local_store.records import StoredFile
+from connectors.local_store.window_numbers import Numbering, Windows
 from transforms.windows import HOURLY, SlidingWindow
 
 HERE = Path(__file__).parent
@@ -88,7 +92,7 @@ def keep(store, run_id, readings, windows=WINDOWS):
 
 
 def test_the_files_of_the_first_run_are_taken_as_they_are(store, monkeypatch):
-    run, files = prepared(store, "first", some(9), files=3)
+    run, files = prepared(store, "first", some(8), files=2)
     monkeypatch.setattr(commit, "NewRows", None)
     manifest = store.commit(run, files).manifest
     named = {file.path for listed in manifest.files.values() for file in listed}
@@ -176,9 +180,9 @@ def test_what_has_no_entries_cannot_be_computed_in_other_windows(store):
     keep(store, "a", some(5), (HOURLY,))
     with pytest.raises(StoreError, match="windows of 900 s every 900 s cannot be added to the"):
         batch(store, "b", some(5), (HOURLY, QUARTERS))
-    with pytest.raises(StoreError, match="run c keeps duplicates, so .* of 3600 s every 3600 s"):
-        other = LocalStore(store.folder.parent / "other")
-        batch(other, "a", some(5), (HOURLY,))
+    other = LocalStore(store.folder.parent / "other")
+    batch(other, "a", some(5), (HOURLY,))
+    with pytest.raises(StoreError, match=r"run c keeps duplicates, so .* of 3600 s every 3600 s"):
         keep(other, "c", some(5), (QUARTERS,))
     assert [run.run_id for run in store.manifest().runs] == ["a"]
 
@@ -207,7 +211,7 @@ def test_a_stream_leaves_a_lost_extreme_to_the_next_batch(store):
     batch(store, "a", some(10))
     stream = Stream(store, "s")
     stream.commit(stream.read([Reading(9, 2, minute=9, value=2)]))
-    assert hourly(store)["max"] is None
+    assert (hourly(store)["count"], hourly(store)["max"]) == (10, 2.25)
     stream.commit(stream.pane())
     assert (hourly(store)["count"], hourly(store)["max"]) == (10, None)
     batch(store, "b", [Reading(30, 1, value=1)])
@@ -244,6 +248,75 @@ def test_an_extreme_stays_unknown_where_readings_have_no_entries(store):
 
 
 # streams
+
+
+def test_what_a_stream_has_settled_waits_for_its_pane(store):
+    batch(store, "a", some(10))
+    stream = Stream(store, "s")
+    before = shown(store)
+    repeats = [*some(10), *some(2, 50, minute=3, value=1)]
+    for number in range(4):
+        assert stream.commit(stream.read(repeats[3 * number : 3 * number + 3]))
+        assert shown(store) == before
+    (file,) = (store.folder / "owed").iterdir()
+    assert store.commit(stream.record(), []).owes
+    stream.commit(stream.pane())
+    assert hourly(store)["count"] == 12
+    assert not store.commit(stream.record(), []).owes
+    assert not file.exists()
+
+
+def test_what_a_stream_displaces_in_another_window_leaves_at_once(store):
+    batch(store, "a", [*some(3), Reading(9, 1, minute=5, value=8)])
+    stream = Stream(store, "s")
+    stream.commit(stream.read([Reading(9, 2, minute=70, value=9), Reading(0, 2, minute=1)]))
+    # No pane of the stream will come of the hour that 9 has left, but one of the new 0.
+    assert (hourly(store)["count"], hourly(store, 1)) == (4, None)
+    moved = Stream(store, "t")
+    moved.commit(moved.read([Reading(1, 2, minute=70)]))
+    assert hourly(store)["count"] == 3
+    stream.commit(stream.pane())
+    moved.commit(moved.pane())
+    assert (hourly(store)["count"], hourly(store, 1)["count"]) == (2, 2)
+
+
+def test_what_has_waited_too_long_for_a_pane_is_settled(store, monkeypatch):
+    batch(store, "a", some(10))
+    stream = Stream(store, "s")
+    stream.commit([*stream.read(some(2, 50, minute=3)), *stream.pane()])
+    # The files of its entries come later than the pane that holds them.
+    late = stream.read(some(10))
+    stream.commit(stream.pane())
+    stream.commit(late)
+    assert hourly(store)["count"] == 22
+    monkeypatch.setattr(new_rows, "HOLD_SECONDS", -1.0)
+    stream.commit([])
+    assert hourly(store)["count"] == 12
+    assert not list((store.folder / "owed").iterdir())
+
+
+def test_what_is_owed_to_a_window_that_is_computed_anew_is_dropped(store):
+    batch(store, "a", some(10))
+    stream = Stream(store, "s")
+    stream.commit(stream.read([*some(5), *some(5, 5, minute=100)]))
+    numbering = Numbering()
+    rows = pa.Table.from_pylist(all_rows(store), schema=FILE_SCHEMA)
+    series = numbering.series(rows)
+    starts = rows.column("window_start").cast(pa.int64()).to_numpy()
+    noon = starts == int(NOON.timestamp() * 1e6)
+    with store.transaction() as change:
+        drop_owed(change, Windows.of([(series[noon], starts[noon])]), numbering)
+        named = change.document["owed"]["s"]
+    left = read_owed(store.folder, StoredFile("owed", **named), numbering)
+    assert len(left.starts) > 0
+    assert int(NOON.timestamp() * 1e6) not in left.starts
+    assert [path.name for path in (store.folder / "owed").iterdir()] == [
+        named["path"].removeprefix("owed/")
+    ]
+    with store.transaction() as change:
+        drop_owed(change, Windows.of([(left.series, left.starts)]), numbering)
+    assert not list((store.folder / "owed").iterdir())
+    store.verify()
 
 
 def test_each_pane_is_a_row_and_the_newest_counts(store):
@@ -395,18 +468,22 @@ def test_a_stream_knows_its_merged_files_when_they_are_gone(store, monkeypatch):
     assert not (store.folder / file.path).exists()
     stream.commit([file])
     assert store.manifest().files[schema] == ()
-    stream.commit([], finished=True, at=ENDED)
     assert list((store.folder / "consumed").iterdir())
-    batch(store, "later", some(1, 5))
+    stream.commit([], finished=True, at=ENDED)
     assert not list((store.folder / "consumed").iterdir())
 
 
 def test_a_transaction_that_fails_changes_nothing(store):
     batch(store, "a", some(3))
     before = (store.folder / "manifest.json").read_bytes()
-    with pytest.raises(RuntimeError), store.transaction() as change:
-        change.remove(change.before.files[MEANS])
-        raise RuntimeError
+
+    def fail():
+        with store.transaction() as change:
+            change.remove(change.before.files[MEANS])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert (store.folder / "manifest.json").read_bytes() == before
     with store.transaction() as change:
         change.set({"families": change.document["families"]})

@@ -208,3 +208,22 @@ def test_streams_and_batches_in_any_mix_equal_one_run_over_their_union(folder, d
     batch(store, "anew", anew, families)
     assert shown(store) == as_one(folder, union, families)
     store.verify()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@few_rows()
+def test_where_panes_come_with_their_readings_the_views_are_right_all_the_time(folder, data):
+    pool = unambiguous(data.draw(st.lists(readings, min_size=1, max_size=14)))
+    store = new_store(folder)
+    streams = [Stream(store, name) for name in "st"]
+    union = []
+    for number in range(data.draw(st.integers(1, 6))):
+        found = data.draw(st.lists(st.sampled_from(pool), min_size=1, max_size=5))
+        union += found
+        stream = data.draw(st.sampled_from([None, *streams]))
+        if stream is None:
+            batch(store, f"run-{number}", found)
+        else:
+            stream.commit([*stream.read(found), *stream.pane()])
+        assert_known_or_null(shown(store), as_one(folder, union))

@@ -47,7 +47,20 @@ def test_a_version_above_the_first_of_a_young_reading_is_counted():
         .rows(reading("b", 79, 30, 2, arrived=81))
         .wait()
     )
-    assert not_zero(run(stream, **HOUR).balance) == {"counted": 2}
+    assert not_zero(run(stream, shards=1, **HOUR).balance) == {"counted": 2}
+
+
+def test_how_young_depends_on_how_far_ahead_a_clock_may_be():
+    """It may have arrived before its event time, and be forgotten."""
+    stream = (
+        Stream()
+        .rows(reading("a", 1, 10, 1))
+        .watermark(80)
+        .rows(reading("b", 79, 30, 2, arrived=81))
+        .wait()
+    )
+    seen = run(stream, shards=1, max_future=7200, **HOUR)
+    assert not_zero(seen.balance) == {"counted": 1, "too_late": 1}
 
 
 def test_before_anything_was_forgotten_a_version_above_the_first_is_counted():

@@ -22,7 +22,6 @@ from transforms.windows import HOURLY, SlidingWindow, slice_seconds
 Row = dict[str, Any]
 START = datetime.datetime(2019, 2, 19, tzinfo=datetime.UTC)
 VIEWS = ("hourly_means", "sliding_means", "readings", "latest_readings", "rejected_readings")
-OF_THE_RUN = {"revision", "pane", "emitted_at", "run_id", "ingested_at", "source"}
 
 
 def archived(folder: Path, rows: Sequence[Row], run_id: str) -> list[StoredFile]:
@@ -80,9 +79,12 @@ def run(
     commit(folder, run_id, files, windows=pairs, **record)
 
 
-def archive_only(folder: Path, run_id: str, rows: Sequence[Row]) -> None:
+def archive_only(
+    folder: Path, run_id: str, rows: Sequence[Row], windows: Sequence[SlidingWindow] = (HOURLY,)
+) -> None:
     """What a stream leaves of readings that come too late, or whose former version it forgot."""
-    commit(folder, run_id, archived(folder, rows, run_id), kind="stream")
+    pairs = [[window.size, window.period] for window in windows]
+    commit(folder, run_id, archived(folder, rows, run_id), kind="stream", windows=pairs)
 
 
 def small_store(folder: Path, runs: int = 5) -> LocalStore:
@@ -94,18 +96,11 @@ def small_store(folder: Path, runs: int = 5) -> LocalStore:
     return LocalStore(folder)
 
 
-def all_rows(store: LocalStore, hidden: frozenset[str] = frozenset()) -> dict[str, list[str]]:
-    """What the tables and views show, but for some columns."""
+def all_rows(store: LocalStore) -> dict[str, list[str]]:
+    """What the tables and views show."""
     found = {}
     with store.connect() as connection:
         for name in (*VIEWS, "regional_means_revisions"):
-            rows = connection.table(name).to_arrow_table()
-            rows = rows.select([column for column in rows.column_names if column not in hidden])
-            found[name] = sorted(map(repr, rows.to_pylist()))
+            rows = connection.table(name).to_arrow_table().to_pylist()
+            found[name] = sorted(map(repr, rows))
     return found
-
-
-def shown_means(folder: Path) -> dict[str, list[str]]:
-    """The views of the means, but for what only says which run wrote them."""
-    rows = all_rows(LocalStore(folder), frozenset(OF_THE_RUN))
-    return {name: rows[name] for name in ("hourly_means", "sliding_means")}

@@ -9,11 +9,12 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from geo import RegionIndex
 from schemas.entries import ENTRIES
 from tests.support.streams import PARIS, TOULOUSE, at, counted, deletion, reading
-from transforms import latest_in_stream, shard_images
+from transforms import latest_in_stream, pack_by_identity, shard_images
 from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows, stamped
-from transforms.latest_in_stream import WEIGHTED, PackByIdentity, RememberVersions
-from transforms.packed_entries import unpack
+from transforms.latest_in_stream import WEIGHTED, RememberVersions
+from transforms.pack_by_identity import PackByIdentity
+from transforms.packed_rows import unpack
 from transforms.shard_state import GENERATIONS, ShardState
 
 HOUR = 3600
@@ -65,7 +66,7 @@ class Worker:
 
     def __init__(self, shard=None):
         self.shard = shard or Shard()
-        self.remember = RememberVersions(HOUR)
+        self.remember = RememberVersions(HOUR, 300)
         self.remember.setup()
 
     def bundle(self, *batches):
@@ -129,6 +130,7 @@ def test_what_changes_nothing_gives_entries_only():
 
 def test_large_bundles_are_given_out_in_parts(monkeypatch):
     monkeypatch.setattr(latest_in_stream, "FLUSH_FROM", 3)
+    monkeypatch.setattr(pack_by_identity, "FLUSH_FROM", 3)
     rows = [reading(str(number), number, number, 1) for number in range(10)]
     pack = PackByIdentity(2)
     pack.start_bundle()

@@ -13,16 +13,15 @@ from schemas.entries import ENTRIES
 from tests.support.streams import AT_SEA, TOULOUSE, at, deletion, reading
 from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows
-from transforms.packed_entries import (
+from transforms.packed_entries import arrow_entries, packed_entries
+from transforms.packed_rows import (
     ROW,
     Packed,
     Series,
-    arrow_entries,
     compact,
     header,
     joined_packed,
     pack,
-    packed_entries,
     unpack,
 )
 from transforms.slices import SliceAccumulator

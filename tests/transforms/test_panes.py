@@ -126,12 +126,14 @@ def test_sums_that_no_readings_have_are_no_row():
 
 
 def test_a_change_below_the_precision_of_a_mean_is_a_change():
-    total = RunningTotal(PARTIALS)
-    state, _ = total.add(None, change([10**15] * 50))
-    before = row(state)
-    state, due = total.add(state, change([10**15 + 1], [10**15]))
+    statistics = [STATISTICS["mean"]()]
+    partials = PartialRows(statistics)
+    total = RunningTotal(partials)
+    state, due = total.add(None, change([10**15] * 50, partials=partials))
+    before = row(due, statistics)
+    state, due = total.add(state, change([10**15 + 1], [10**15], partials=partials))
     assert due is not None
-    assert row(due)["mean"] == before["mean"]
+    assert row(due, statistics) == before
 
 
 def test_statistics_that_do_not_count_can_be_added_up():

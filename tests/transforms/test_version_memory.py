@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.packed_entries import DELETED, PLACED, ROW, Packed
-from transforms.version_memory import MAX_FUTURE, VersionMemory, newest_rows
+from transforms.packed_rows import DELETED, PLACED, ROW, Packed
+from transforms.packed_versions import newest_rows
+from transforms.version_memory import VersionMemory
 
-REMEMBER = 1000
+REMEMBER, MAX_FUTURE = 1000, 300
 NAMES = (("temperature", None, None), ("temperature", "76", "Occitanie"))
 RANK = ("kind", "version", "deleted", "event_time", "longitude", "latitude", "value", "placed")
 
@@ -129,7 +130,7 @@ def plain(rows):
     )
 )
 def test_it_decides_as_a_dictionary_does(events):
-    memory, model = VersionMemory(REMEMBER), PlainMemory()
+    memory, model = VersionMemory(REMEMBER, MAX_FUTURE), PlainMemory()
     log, now = [], 1000
     for event in events:
         if event == "release":
@@ -138,7 +139,7 @@ def test_it_decides_as_a_dictionary_does(events):
             model.release(now)
         elif event == "restore":
             # The log has every accepted version, in no order that could be relied on.
-            memory = VersionMemory(REMEMBER)
+            memory = VersionMemory(REMEMBER, MAX_FUTURE)
             memory.restore(log[::-1], model.released)
         else:
             decision, expected = memory.offer(packed(event)), model.offer(event)
@@ -156,7 +157,7 @@ def test_it_decides_as_a_dictionary_does(events):
 @given(st.lists(st.lists(entry(), min_size=1, max_size=8), min_size=1, max_size=6))
 def test_what_is_added_less_what_is_taken_is_what_is_remembered(pieces):
     """In all that a mean depends on."""
-    memory, standing = VersionMemory(10**9), []
+    memory, standing = VersionMemory(10**9, MAX_FUTURE), []
 
     def meant(rows):
         return [(int(row["event_time"]), int(row["value"]), int(row["flags"])) for row in rows]
@@ -178,7 +179,7 @@ def test_the_newest_rows_are_in_their_order(entries):
 
 def test_many_readings_are_remembered_however_they_come():
     chance = np.random.default_rng(1)
-    memory, rows = VersionMemory(REMEMBER), np.zeros(50_000, ROW)
+    memory, rows = VersionMemory(REMEMBER, MAX_FUTURE), np.zeros(50_000, ROW)
     rows["high"] = chance.integers(0, 2**63, len(rows), dtype=np.uint64)
     # Neighbours in the table, so that places are taken.
     rows["low"] = chance.integers(0, 20_000, len(rows), dtype=np.uint64)
@@ -196,7 +197,7 @@ def test_what_is_forgotten_is_forgotten_before_it_is_thrown_away():
     old, *young = [
         {**base, "high": number, "arrival": 5000 if number else 100} for number in range(10)
     ]
-    memory = VersionMemory(REMEMBER)
+    memory = VersionMemory(REMEMBER, MAX_FUTURE)
     memory.offer(packed([old, *young]))
     memory.release(100 + REMEMBER)
     assert (len(memory), len(memory._held)) == (9, 10)
@@ -208,7 +209,7 @@ def test_what_is_forgotten_is_forgotten_before_it_is_thrown_away():
 
 
 def test_an_empty_memory_restores_nothing():
-    memory = VersionMemory(REMEMBER)
+    memory = VersionMemory(REMEMBER, MAX_FUTURE)
     memory.restore([], None)
     assert len(memory) == 0
     assert memory.names == ()
@@ -216,7 +217,7 @@ def test_an_empty_memory_restores_nothing():
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_only_what_the_memory_may_have_held_waits(version):
-    memory = VersionMemory(REMEMBER)
+    memory = VersionMemory(REMEMBER, MAX_FUTURE)
     memory.release(5000)
     horizon = (5000 - REMEMBER + MAX_FUTURE) * 10**6
     times = [horizon - 1, horizon, horizon + 1]
