@@ -26,8 +26,8 @@ from pipelines.startup import import_beam, needs_cloud
 if TYPE_CHECKING:
     import apache_beam as beam
 
-    from connectors.input_files import InputFile
     from connectors.local_sink import Run
+    from transforms.payload import Payload
 
 __all__ = ["build", "main"]
 
@@ -36,45 +36,44 @@ OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|StoreError): (.*)$", re.MULTIL
 WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
 
 
-def build(pipeline: beam.Pipeline, files: Sequence[InputFile], job: Job, run: Run) -> None:
-    """The whole job.
+def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
+    """The whole job, from what a source brings to the store.
 
     Args:
-        pipeline: to build it in.
-        files: what is read.
-        job: what is made of it, and where that goes.
+        payloads: of files, or an unbounded source's with their arrival.
+        job: what is made of them, and where that goes.
         run: the run that the rows belong to.
     """
-    from connectors import local_sink as sink  # noqa: PLC0415 - Beam takes a second to import
-    from connectors.read_files import ReadFiles  # noqa: PLC0415
+    import apache_beam as beam  # noqa: PLC0415 - Beam takes a second to import
+
+    from connectors import local_sink as sink  # noqa: PLC0415
     from transforms import (  # noqa: PLC0415
         AssignRegions,
         KeepLatestVersion,
         ParseReadings,
         RegionalMeans,
     )
+    from transforms.check_arrival import mark_too_late  # noqa: PLC0415
 
+    lateness, future = job.triggers.allowed_lateness, job.max_future
     parse = ParseReadings(
-        job.message_format,
-        hash_raw=False,
-        allowed_lateness=job.triggers.allowed_lateness,
-        max_future=job.max_future,
+        job.message_format, hash_raw=False, allowed_lateness=lateness, max_future=future
     )
-    keep = KeepLatestVersion(job.duplicates, job.shards, job.spill_folder, job.remember_versions)
-    parsed = pipeline | "Read" >> ReadFiles(files) | "Parse" >> parse
+    keep = KeepLatestVersion(
+        job.duplicates, job.shards, job.spill_folder, job.remember_versions, future
+    )
+    parsed = payloads | "Parse" >> parse
     placed = parsed.readings | "Place" >> AssignRegions()
     latest = placed | "Latest" >> keep
-    means = latest.readings | "Means" >> RegionalMeans(
-        job.windows, triggers=job.triggers, partials=True
-    )
-    results = {
-        "regional_means_revisions": means,
-        "rejected_readings": parsed.rejected,
-    }
+    means = latest | "Means" >> RegionalMeans(job.windows, triggers=job.triggers, partials=True)
+    results = {"regional_means_revisions": means, "rejected_readings": parsed.rejected}
     if latest.entries is not None:
         results[sink.ENTRIES] = latest.entries
-    if job.archive:
+    if job.archive and payloads.is_bounded:
         results["readings"] = placed
+    elif job.archive:
+        late = parsed.too_late | "PlaceLate" >> AssignRegions() | beam.Map(mark_too_late)
+        results["readings"] = (placed, late) | "Archived" >> beam.Flatten()
     results | "Store" >> sink.WriteToStore(job.output, run)
 
 
@@ -121,7 +120,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
     from connectors.input_files import InputError, match_inputs, open_file, pieces  # noqa: PLC0415
     from connectors.local_sink import Run  # noqa: PLC0415
     from connectors.local_store import LocalStore, StoreError  # noqa: PLC0415
-    from connectors.read_files import BYTES_READ, DAMAGED, SOURCE  # noqa: PLC0415
+    from connectors.read_files import BYTES_READ, DAMAGED, SOURCE, ReadFiles  # noqa: PLC0415
     from pipelines.local_runner import LocalRunner  # noqa: PLC0415
     from pipelines.progress import hidden_errors, progress_bar  # noqa: PLC0415
     from pipelines.summary import as_json, as_text, summarise  # noqa: PLC0415
@@ -158,7 +157,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
         local.workers([(SOURCE, BYTES_READ), ("balance", "read")]) as state,
         progress_bar(plain, state, shown=shown),
     ):
-        build(pipeline, files, spilling_job, run)
+        build(pipeline | "Read" >> ReadFiles(files), spilling_job, run)
         result = pipeline.run()
         result.wait_until_finish()
     balance = read_balance(result.metrics())

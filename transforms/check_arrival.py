@@ -11,7 +11,7 @@ import pyarrow as pa
 from schemas.reasons import Causes
 from transforms.numbers import MICROS
 
-__all__ = ["ArrivalRule"]
+__all__ = ["ArrivalRule", "mark_too_late"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,9 @@ class ArrivalRule:
                 detail = f"its event time is more than {self.max_future:,} s ahead of its arrival"
                 found[ahead] = causes.number("from_the_future", detail)
         return found if found.any() else None
+
+
+def mark_too_late(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with a column that says of all its readings that they came too late."""
+    marks = pa.array(np.ones(batch.num_rows, np.bool_))
+    return batch.append_column("too_late", marks)

@@ -23,7 +23,7 @@ KEY = "archive"
 
 SAME_ROW = (
     "format, id, quantity, version_kind, version, deleted, event_time, longitude, latitude, "
-    "value, region_code IS NULL"
+    "value, region_code"
 )
 """What rows have in common that say the same."""
 

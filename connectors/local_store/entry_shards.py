@@ -7,20 +7,38 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from connectors.local_store.manifest import TEMPORARY_PREFIX
+from schemas.entries import ENTRIES
 from transforms.versions import joined
 
-__all__ = ["EntryShards"]
+__all__ = ["NOTHING", "EntryShards", "Shard"]
 
 MOST_ROWS = 1 << 21
 """Entries that are held in memory: 300 MB while they are sorted."""
 
 BITS = 6
 """Upper bits of the hash that number a shard."""
+
+
+NOTHING = pa.RecordBatch.from_pylist([], schema=ENTRIES)
+
+
+class Shard(NamedTuple):
+    """Entries of a range of hashes.
+
+    Attributes:
+        low, high: the least and the greatest `identity_high` of the range.
+        entries: of schema `ENTRIES`.
+    """
+
+    low: int
+    high: int
+    entries: pa.RecordBatch
 
 
 class EntryShards:
@@ -54,7 +72,7 @@ class EntryShards:
             shutil.rmtree(self._spilled, ignore_errors=True)
 
     def add(self, entries: pa.RecordBatch) -> None:
-        """Takes a batch with at least the columns of `ENTRIES`; all of one schema.
+        """Takes a batch of schema `ENTRIES`.
 
         Raises:
             OSError: it cannot be written.
@@ -65,19 +83,25 @@ class EntryShards:
             if self._rows >= MOST_ROWS:
                 self._spill()
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        """Gives all entries, shard by shard in the order of their hashes, and forgets them."""
+    def __iter__(self) -> Iterator[Shard]:
+        """Gives all entries in the order of their hashes, and forgets them.
+
+        Together the shards hold all hashes, though some may have no entries.
+        """
         if self._spilled is None:
             held, self._held, self._rows = self._held, [], 0
-            if held:
-                yield joined(held)
+            yield Shard(0, (1 << 64) - 1, joined(held) if held else NOTHING)
             return
         self._spill()
-        for share in sorted(self._files):
+        for share in range(1 << BITS):
+            low, high = share << (64 - BITS), ((share + 1) << (64 - BITS)) - 1
+            if share not in self._files:
+                yield Shard(low, high, NOTHING)
+                continue
             self._files.pop(share).close()
             path = self._path(share)
             with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
-                yield joined(list(stream))
+                yield Shard(low, high, joined(list(stream)))
             path.unlink()
 
     def _spill(self) -> None:

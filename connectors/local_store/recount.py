@@ -25,6 +25,7 @@ from connectors.local_store.means_files import (
 from connectors.local_store.new_rows import RECONCILED
 from connectors.local_store.reconcile_job import Job
 from connectors.local_store.records import StoredFile
+from connectors.local_store.truth import event_times
 from connectors.local_store.waiting import Waiting, find_waiting
 from connectors.local_store.window_check import seen
 from connectors.local_store.window_numbers import Numbering, Windows
@@ -47,7 +48,7 @@ def count_waiting(job: Job, manifest: Manifest, state: ArchiveState) -> None:
     """
     archive = manifest.files.get(TABLE, ())
     files = [file for file in archive if job.everything or file.path in state.waiting]
-    times = None if job.everything else (job.span[0], job.span[1] + job.longest)
+    times = None if job.everything else event_times(job.span, job.families)
     index = Index(job.store.folder, manifest.index)
     found = find_waiting(job.store.folder, files, index, times, job.arrived)
     cleared = state.waiting.intersection(file.path for file in found.cleared)

@@ -11,18 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.local_store.archive_entries import Arrived, entries_between
-from connectors.local_store.entry_shards import EntryShards
+from connectors.local_store.entry_shards import NOTHING, EntryShards, Shard
 from connectors.local_store.from_index import windows_of_slices
-from connectors.local_store.index import Index, Mapped
+from connectors.local_store.index import Index
 from connectors.local_store.means_files import ALL_STATISTICS
 from connectors.local_store.records import StoredFile
-from connectors.local_store.waiting import newer_than
+from connectors.local_store.waiting import compared, newer_than
 from schemas.entries import ENTRIES
 from transforms.slices import SliceAccumulator
+from transforms.spans import Ints, Words
 from transforms.versions import joined, newest
 from transforms.windows import SlidingWindow, slice_seconds
 
-__all__ = ["Truth", "archive_in", "truth"]
+__all__ = ["Truth", "archive_in", "event_times", "truth"]
 
 
 @dataclass
@@ -39,6 +40,24 @@ class Truth:
     windows: pa.RecordBatch | None
     unknown: list[pa.RecordBatch] = field(default_factory=list)
     claims: dict[str, pa.RecordBatch | None] = field(default_factory=dict)
+
+
+def event_times(span: tuple[int, int], families: Sequence[SlidingWindow]) -> tuple[int, int]:
+    """Event times of the readings that windows may hold which begin in a span.
+
+    Args:
+        span: starts of windows in microseconds, the second not included.
+        families: the kinds of windows.
+
+    Returns:
+        The earliest time, and the one at which the last window ends.
+    """
+    firsts, ends = [], []
+    for family in families:
+        period, size = family.period * 1_000_000, family.size * 1_000_000
+        firsts.append(-(-span[0] // period) * period)
+        ends.append((span[1] - 1) // period * period + size)
+    return min(firsts), max(ends)
 
 
 def archive_in(files: Sequence[StoredFile], span: tuple[int, int]) -> list[StoredFile]:
@@ -79,7 +98,7 @@ def truth(
         StoreError: a file is missing or damaged.
     """
     seconds = slice_seconds(families)
-    times = span[0], span[1] + max(family.size for family in families) * 1_000_000
+    times = event_times(span, families)
     slices = SliceAccumulator(seconds, ALL_STATISTICS)
     own = {run_id: SliceAccumulator(seconds, ALL_STATISTICS) for run_id in streams}
     found = Truth(None)
@@ -87,39 +106,72 @@ def truth(
         for file in archive_in(archive, times):
             for entries in entries_between(folder, file, times, arrived):
                 shards.add(newest(entries).entries)
-        if whole_index:
-            for entries in _indexed_between(index, times):
-                shards.add(entries)
         for shard in shards:
-            seen = newest(shard).entries
-            places, known = index.find(
-                np.asarray(seen.column("identity_high")), np.asarray(seen.column("identity_low"))
-            )
-            both = newest(joined([seen, known.select(ENTRIES.names)])).entries
-            slices.add(both)
-            unknown = seen.filter(pa.array(newer_than(seen, places, known)))
-            if unknown.num_rows:
-                found.unknown.append(unknown)
-            for run_id, claimed in own.items():
-                owned = pc.equal(known.column("owner").cast(pa.string()), run_id)
-                claimed.add(newest(known.select(ENTRIES.names).filter(owned)).entries)
+            seen = newest(shard.entries).entries
+            pieces = [seen]
+            if whole_index:
+                pieces.append(_not_among(seen, _indexed(index, shard, times)))
+            for entries in pieces:
+                places, known = index.find(*_hashes(entries))
+                slices.add(_right(entries, places, known))
+                unknown = entries.filter(pa.array(newer_than(entries, places, known)))
+                if unknown.num_rows:
+                    found.unknown.append(unknown)
+                for run_id, claimed in own.items():
+                    owned = pc.equal(known.column("owner").cast(pa.string()), run_id)
+                    claimed.add(newest(known.select(ENTRIES.names).filter(owned)).entries)
     found.windows = windows_of_slices(slices, families, seconds)
     for run_id, claimed in own.items():
         found.claims[run_id] = windows_of_slices(claimed, families, seconds)
     return found
 
 
-def _indexed_between(index: Index, times: tuple[int, int]) -> list[pa.RecordBatch]:
-    """Entries of the index with event times in a span."""
-    found = []
-    for file in index.files:
-        if file.first is None or file.last is None:
-            continue  # nothing but deletions
-        if file.first < times[1] and file.last >= times[0]:
-            rows = Mapped(index.folder, file).rows
+def _hashes(entries: pa.RecordBatch) -> tuple[Words, Words]:
+    high, low = (np.asarray(entries.column(name)) for name in ENTRIES.names[:2])
+    return high, low
+
+
+def _right(seen: pa.RecordBatch, places: Ints, known: pa.RecordBatch) -> pa.RecordBatch:
+    """The newest entry of each reading: the one that was seen, or one of the index."""
+    beaten = np.zeros(seen.num_rows, bool)
+    beaten[places[compared(seen, places, known) < 0]] = True
+    if not beaten.any():
+        return seen
+    others = known.select(ENTRIES.names).filter(pa.array(beaten[places]))
+    return joined([seen.filter(pa.array(~beaten)), newest(others).entries])
+
+
+def _indexed(index: Index, shard: Shard, times: tuple[int, int]) -> pa.RecordBatch:
+    """The newest entries of the index with event times in a span, in a range of hashes."""
+    found = [NOTHING]
+    for file in index.mapped(shard.low, shard.high):
+        first, last = file.file.first, file.file.last
+        # A file without times holds nothing but deletions.
+        if first is not None and last is not None and first < times[1] and last >= times[0]:
+            rows = file.between(shard.low, shard.high).select(ENTRIES.names)
             moments = np.asarray(rows.column("event_time").view(pa.int64()))
             inside = (moments >= times[0]) & (moments < times[1])
             inside &= ~rows.column("deleted").to_numpy(zero_copy_only=False)
-            if inside.any():
-                found.append(rows.select(ENTRIES.names).take(pa.array(np.flatnonzero(inside))))
-    return found
+            found.append(rows.take(pa.array(np.flatnonzero(inside))))
+    return newest(joined(found)).entries
+
+
+def _not_among(seen: pa.RecordBatch, entries: pa.RecordBatch) -> pa.RecordBatch:
+    """The entries of readings that were not seen; both are in the order of identities."""
+    if seen.num_rows == 0:
+        return entries
+    high, low = _hashes(entries)
+    seen_high, seen_low = _hashes(seen)
+    among = np.zeros(len(high), bool)
+    left = np.arange(len(high))
+    place = np.searchsorted(seen_high, high)
+    # Mostly one row has the hash, and the first look finds it.
+    while len(left):
+        here = np.minimum(place[left], seen.num_rows - 1)
+        inside = (place[left] < seen.num_rows) & (seen_high[here] == high[left])
+        left, here = left[inside], here[inside]
+        same = seen_low[here] == low[left]
+        among[left[same]] = True
+        left = left[~same]
+        place[left] += 1
+    return entries.filter(pa.array(~among))

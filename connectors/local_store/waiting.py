@@ -20,11 +20,10 @@ from connectors.local_store.archive_entries import (
 from connectors.local_store.entry_shards import EntryShards
 from connectors.local_store.index import Index
 from connectors.local_store.records import StoredFile
-from schemas.entries import ENTRIES
-from transforms.spans import Bools
+from transforms.spans import Bools, Ints
 from transforms.versions import comparable, newest
 
-__all__ = ["Waiting", "find_waiting", "newer_than"]
+__all__ = ["Waiting", "compared", "find_waiting", "newer_than"]
 
 
 @dataclass
@@ -74,7 +73,8 @@ def find_waiting(
             if whole:
                 found.cleared.append(file)
         for shard in shards:
-            found.entries.append(newest(shard).entries)
+            if shard.entries.num_rows:
+                found.entries.append(newest(shard.entries).entries)
     return found
 
 
@@ -93,7 +93,7 @@ def _split(
     return entries.filter(pa.array(waits & touches)), int(np.count_nonzero(waits & ~touches))
 
 
-def newer_than(entries: pa.RecordBatch, places: np.ndarray, known: pa.RecordBatch) -> Bools:
+def newer_than(entries: pa.RecordBatch, places: Ints, known: pa.RecordBatch) -> Bools:
     """Which entries are newer than all that are known of their readings.
 
     Args:
@@ -102,15 +102,30 @@ def newer_than(entries: pa.RecordBatch, places: np.ndarray, known: pa.RecordBatc
         known: at least the columns of `ENTRIES`.
     """
     newer = np.ones(entries.num_rows, bool)
+    newer[places[compared(entries, places, known) <= 0]] = False
+    return newer
+
+
+def compared(entries: pa.RecordBatch, places: Ints, known: pa.RecordBatch) -> Ints:
+    """For each known entry 1 where the other is newer, -1 where it is older, 0 where equal.
+
+    Args:
+        entries: of schema `ENTRIES`.
+        places: for each known entry, the row of the other one.
+        known: at least the columns of `ENTRIES`.
+    """
+    sign = np.zeros(len(places), np.int64)
     if len(places):
         lefts = comparable(entries.take(pa.array(places)))[2:]
-        rights = comparable(known.select(ENTRIES.names))[2:]
-        sign = np.zeros(len(places), np.int8)
+        rights = comparable(known)[2:]
+        undecided = np.arange(len(places))
         for left, right in zip(lefts, rights, strict=True):
-            undecided = sign == 0
-            sign[undecided] = (left > right)[undecided].astype(np.int8) - (left < right)[undecided]
-        newer[places[sign <= 0]] = False
-    return newer
+            one, other = left[undecided], right[undecided]
+            differs = one != other
+            decided = undecided[differs]
+            sign[decided] = np.where(one[differs] > other[differs], 1, -1)
+            undecided = undecided[~differs]
+    return sign
 
 
 def _inside(entries: pa.RecordBatch, span: tuple[int, int]) -> Bools:

@@ -18,8 +18,8 @@ WITH ordered AS (
         CASE version_kind WHEN 'version' THEN 3 WHEN 'updated_at' THEN 2 WHEN 'arrival' THEN 1
           ELSE 0 END DESC,
         version DESC, deleted DESC, event_time DESC,
-        IFNULL(longitude, -999.0) + 0.0 DESC, IFNULL(latitude, -999.0) + 0.0 DESC, value DESC,
-        region_code IS NULL, ingested_at, run_id, source) AS place
+        IFNULL(longitude, -999.0) DESC, IFNULL(latitude, -999.0) DESC, value DESC,
+        region_code DESC, ingested_at, run_id, source) AS place
   FROM readings
 )
 SELECT * EXCEPT (place)

@@ -53,7 +53,7 @@ def content(row):
     values = [row[name] for name in CONTENT]
     # There is one zero among the degrees.
     values = [value + 0.0 if isinstance(value, float) else value for value in values]
-    return repr((values, row["region_code"] is None))
+    return repr((values, row["region_code"]))
 
 
 def plain(row):

@@ -528,3 +528,41 @@ def test_a_batch_of_entries_and_no_means_is_settled(store):
     # A newer version that lies in no region takes the reading out of its windows.
     batch(store, "b", [Reading(1, 2, region=None)])
     assert hourly(store)["count"] == 1
+
+
+def damaged(store, path):
+    path = store.folder / path
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def test_a_damaged_file_is_named_and_nothing_is_committed(store):
+    batch(store, "a", some(3))
+    stream = Stream(store, "s")
+    stream.commit([*stream.read([Reading(0, 2, value=5)]), *stream.pane()])
+    stream.commit(stream.read(some(2)))
+    manifest = store.manifest()
+    store.verify()
+    for version, file in enumerate(
+        (manifest.files[MEANS][0], manifest.index[0], manifest.owed["s"]), 3
+    ):
+        content = (store.folder / file.path).read_bytes()
+        damaged(store, file.path)
+        files = [*stream.read([Reading(n, version) for n in range(3)]), *stream.pane()]
+        with pytest.raises(StoreError, match=rf"{file.sha256}.* of the store is damaged"):
+            stream.commit(files)
+        with pytest.raises(StoreError, match=rf"{file.sha256}.* is damaged: its content is not"):
+            store.verify()
+        (store.folder / file.path).write_bytes(content)
+    assert store.manifest() == manifest
+    (file,) = prepared(store, "b", some(3)).files[1:]
+    damaged(store, file.path)
+    with pytest.raises(StoreError, match=rf"{file.sha256}.* of the store is damaged"):
+        store.commit(record("b"), [file])
+
+
+def test_a_file_of_a_stream_that_nobody_committed_is_missed(store):
+    lost = Stream(store, "s").read(some(1))
+    (store.folder / lost[0].path).unlink()
+    with pytest.raises(StoreError, match="is gone or unreadable"):
+        Stream(store, "s").commit(lost)
+    assert store.manifest().runs == ()

@@ -1,4 +1,4 @@
-"""The commands that look after a store: compact and runs, as a person calls them."""
+"""The commands that look after a store, as a person calls them: compact, runs, reconcile."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import pytest
 
 from connectors.local_store import LocalStore
 from connectors.local_store.cleaning import Leftovers
-from pipelines import compact, runs
+from pipelines import compact, reconcile, runs
 from pipelines.store_commands import length, moment
 from tests.support.placed_rows import reading
-from tests.support.stores import rejected, run, small_store
+from tests.support.stores import archive_only, rejected, run, small_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ def folder(tmp_path):
     return tmp_path / "results"
 
 
-COMMANDS = {"compact": compact.main, "runs": runs.main}
+COMMANDS = {"compact": compact.main, "runs": runs.main, "reconcile": reconcile.main}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -77,6 +77,7 @@ def test_interrupting_leaves_a_sentence(folder, capsys, monkeypatch, name):
 
     monkeypatch.setattr(compact, "compact", interrupt)
     monkeypatch.setattr(runs, "list_of_runs", interrupt)
+    monkeypatch.setattr(reconcile, "reconcile", interrupt)
     assert COMMANDS[name](["--output", str(folder)]) == 130
     assert capsys.readouterr().err == "error: interrupted; the store is whole\n"
 
@@ -165,7 +166,7 @@ def test_a_compaction_is_listed_with_its_times(folder, capsys):
     compact.main(["--output", str(folder), "--quiet"])
     runs.main(["--output", str(folder), "--format", "json"])
     *others, last = json.loads(capsys.readouterr().out)
-    assert (last["kind"], last["files"], last["rejected_readings"]) == ("compaction", 4, 3)
+    assert (last["kind"], last["files"], last["rejected_readings"]) == ("compaction", 5, 3)
     began = datetime.datetime.fromisoformat(last["started_at"])
     assert began <= datetime.datetime.fromisoformat(last["finished_at"])
     assert [row["files"] for row in others] == [0, 0, 0]
@@ -197,6 +198,114 @@ def test_an_empty_store_has_no_runs(folder, capsys):
     assert capsys.readouterr().out.endswith("(0 rows)\n")
     assert compact.main(["--output", str(folder)]) == 0
     assert capsys.readouterr().out == "nothing to do\n"
+
+
+# reconcile
+
+
+NOON = "Île-de-France, temperature, hour from 2019-02-19T12:00:00Z"
+
+
+@pytest.fixture
+def late(folder):
+    """A store with a reading that came too late, in the hour of noon."""
+    archive_only(folder, "late", [reading(50, value_micros=-7_000_000, too_late=True)])
+    return folder
+
+
+def test_reconcile_says_that_nothing_differed(folder):
+    done = command("reconcile", "--output", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "1 windows checked; nothing differed\n"
+
+
+def test_reconcile_says_which_rows_differed_and_corrects_them(late):
+    done = command("reconcile", "--output", late)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{NOON}: count 4 → 5, mean 2.25 → 0.4, min 0 → -7, stddev 1.93649 → 4.46374",
+        "counted 1 readings that no window held",
+        "1 windows checked; 1 differed and are corrected",
+    ]
+    again = command("reconcile", "--output", late)
+    assert again.stdout == "1 windows checked; nothing differed\n"
+
+
+def test_reconcile_answers_in_json(late, capsys):
+    assert reconcile.main(["--output", str(late), "--format", "json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    (row,) = done["differences"]
+    assert row == {
+        "region_code": "11",
+        "region": "Île-de-France",
+        "quantity": "temperature",
+        "window_size": 3600,
+        "window_period": 3600,
+        "window_start": "2019-02-19T12:00:00Z",
+        "before": {"count": 4, "mean": 2.25, "min": 0.0, "max": 4.5, "stddev": 1.9364916731037085},
+        "after": {"count": 5, "mean": 0.4, "min": -7.0, "max": 4.5, "stddev": 4.463742824133129},
+    }
+    assert (done["windows"], done["readings"], done["left_alone"]) == (1, 1, [])
+    assert done["run_id"] == LocalStore(late).manifest().runs[-1].run_id
+
+
+@pytest.mark.parametrize(
+    ("span", "counted"),
+    [
+        (["--from", "2019-02-19T12:00:00Z", "--to", "2019-02-19T13:00"], 1),
+        (["--from", "2019-02-19"], 1),
+        (["--to", "2019-02-19T12:00:00+00:00"], 0),
+        (["--from", "2019-02-19T13:00:00Z"], 0),
+    ],
+)
+def test_reconcile_takes_hours_from_a_time_to_another(late, capsys, span, counted):
+    assert reconcile.main(["--output", str(late), *span, "--format", "json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert (done["readings"], len(done["differences"])) == (counted, counted)
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        (["--from", "2019-02-20", "--to", "2019-02-19"], "is not before --to 2019-02-19T00:00"),
+        (["--from", "2019-02-20", "--to", "2019-02-20"], "is not before --to 2019-02-20T00:00"),
+        (["--from", "noon"], "argument --from: 'noon' is no time; write it as 2019-02-19T14:00"),
+    ],
+)
+def test_a_span_that_is_none_is_refused(late, capsys, span, message):
+    with pytest.raises(SystemExit) as caught:
+        reconcile.main(["--output", str(late), *span])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_reconcile_can_be_quiet(late, capsys):
+    assert reconcile.main(["--output", str(late), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_reconcile_fails_where_there_is_no_archive(folder, capsys):
+    document = json.loads((folder / "manifest.json").read_text())
+    del document["tables"]["readings"]
+    (folder / "manifest.json").write_text(json.dumps(document))
+    assert reconcile.main(["--output", str(folder)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: the store in {folder} has no archive")
+
+
+def test_reconcile_names_what_it_leaves_alone_and_what_lies_far_away(late):
+    done = reconcile.reconcile(LocalStore(late))
+    far = ("11", "Île-de-France", "temperature", 5400, 1800, 2**60)
+    more = dataclasses.replace(done, left_alone=[(far, "stream-7")])
+    lines = reconcile.as_text(more).splitlines()
+    assert lines[1] == (
+        "Île-de-France, temperature, 5400 s every 1800 s from 1152921504606846976 µs after 1970: "
+        "left alone, stream stream-7 is about to change it"
+    )
+    assert lines[-1] == "1 left alone: reconcile again when the stream rests"
+    (alone,) = json.loads(reconcile.as_json(more))["left_alone"]
+    assert (alone["run_id"], alone["window_size"]) == ("stream-7", 5400)
+    none = dataclasses.replace(more, differences=more.differences.slice(0, 0))
+    assert reconcile.as_text(none).splitlines()[-2] == "1 windows checked"
 
 
 # what times look like on the command line
