@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import json
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from connectors.local_store import LocalStore
 from connectors.local_store.compaction import Compacted, compact
 from pipelines.console import write_out
-from pipelines.store_commands import add_options, run_command
+from pipelines.store_commands import add_options, length, run_command
 
 __all__ = ["main"]
 
@@ -34,12 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Merge small files of a local store and remove what is needed no more.",
     )
     add_options(parser, ("table", "json"))
+    parser.add_argument(
+        "--keep",
+        type=length,
+        metavar="TIME",
+        help="drop readings, windows and rejected records that are older, such as 48h, 90d or 12w",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return run_command(parser, arguments, _compact)
 
 
 def _compact(options: argparse.Namespace, store: LocalStore) -> int:
-    done = compact(store.folder, store.lock_timeout)
+    done = compact(store.folder, store.lock_timeout, options.keep)
     if options.quiet:
         return 0
     text = as_json(done) if options.format == "json" else as_text(done)
@@ -48,12 +55,17 @@ def _compact(options: argparse.Namespace, store: LocalStore) -> int:
 
 def as_json(done: Compacted) -> str:
     """What was done as one JSON object."""
-    return json.dumps(dataclasses.asdict(done), indent=2)
+    document = dataclasses.asdict(done)
+    if done.kept_from is not None:
+        document["kept_from"] = _day(done.kept_from)
+    return json.dumps(document, indent=2)
 
 
 def as_text(done: Compacted) -> str:
     """What was done as a person reads it."""
     lines = []
+    if done.kept_from is not None:
+        lines.append(f"dropped what is older than {_day(done.kept_from)}")
     for name, change in sorted(done.tables.items()):
         if change.replaced:
             line = (
@@ -68,9 +80,14 @@ def as_text(done: Compacted) -> str:
     if done.leftovers.files:
         size = _size(done.leftovers.bytes)
         lines.append(f"removed {done.leftovers.files:,} files of runs that crashed, {size}")
-    if not lines:
+    if not done.tables and not done.leftovers.files:
         lines.append("nothing to do")
     return "\n".join(lines)
+
+
+def _day(micros: int) -> str:
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return f"{epoch + datetime.timedelta(microseconds=micros):%Y-%m-%d}".zfill(10)
 
 
 def _size(count: int) -> str:

@@ -27,14 +27,45 @@ A view: the newest row of every region, quantity and window of all kinds but the
 
 Columns: `region_code, region, quantity, window_size, window_period, window_start, window_end,
 count, mean, min, max, stddev, revision, pane, emitted_at`.
+
+## `latest_readings`
+
+A view: the current version of every reading in the archive, by the rules of
+[corrections.md](corrections.md). Readings that were deleted are left out; those that came too late
+are there.
+
+Columns: those of `readings`.
+
+## `outside_readings`
+
+A view: the readings of `latest_readings` that lie in no region, or have no place; without those
+that came too late.
+
+Columns: `id, quantity, event_time, longitude, latitude, value, source, run_id`.
 """
+
+NOTES = {
+    "readings": """\
+The archive: every accepted version of every reading. The local store shows each once, that of the
+earliest `ingested_at`, however many runs read it. In BigQuery this is the table as it was written,
+and `latest_readings` picks one of several.
+""",
+    "regional_means_revisions": """\
+Every row that any run wrote. The views show the newest of each window.
+""",
+    "rejected_readings": """\
+Each record that is not a reading, or came too late. The local store shows each once.
+""",
+}
+"""What is to be said of a table before its columns."""
 
 
 def tables_page() -> str:
     """The page, in Markdown."""
     parts = [VIEWS]
     for table in TABLES:
-        parts.append(f"\n## `{table}`\n\n| column | type | meaning |\n| --- | --- | --- |\n")
+        parts.append(f"\n## `{table}`\n\n{NOTES[table]}\n")
+        parts.append("| column | type | meaning |\n| --- | --- | --- |\n")
         for column in bigquery_schema(table):
             null = "" if column["mode"] == "REQUIRED" else ", may be NULL"
             name, kind = column["name"], column["type"]

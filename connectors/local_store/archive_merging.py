@@ -24,7 +24,7 @@ from connectors.local_store.records import StoredFile
 from connectors.local_store.rows_by_date import RowsByDate
 from transforms.spans import Ints
 
-__all__ = ["merge_archive", "repeated_rows"]
+__all__ = ["merge_archive", "repeated_rows", "rewritten"]
 
 MEMORY = "512MB"
 """What the search for repeats may take; beyond it goes to disk."""
@@ -107,13 +107,26 @@ def merge_archive(
         done: set[StoredFile] = set()
         for group in small_groups(of_day, LARGE_BYTES):
             done.update(group)
-            yield _merged(folder, day, group, dropped)
+            yield rewritten(folder, day, group, dropped)
         for file in of_day:
             if file in dropped and file not in done:
-                yield _merged(folder, day, [file], dropped)
+                yield rewritten(folder, day, [file], dropped)
 
 
-def _merged(folder: Path, day: int, files: Sequence[StoredFile], dropped: Positions) -> Replacement:
+def rewritten(
+    folder: Path, day: int, files: Sequence[StoredFile], dropped: Positions
+) -> Replacement:
+    """Writes what files of one date hold to new ones, but for rows that are dropped.
+
+    Args:
+        folder: the store's folder.
+        day: their date.
+        files: the files, small enough to be held together.
+        dropped: rows that are to be left out.
+
+    Raises:
+        StoreError: a file is damaged or cannot be written.
+    """
     removed = sum(len(dropped.get(file, ())) for file in files)
     rows = (batch for file in files for batch in _kept_rows(folder, file, dropped))
     if removed == sum(file.rows for file in files):

@@ -14,9 +14,18 @@ from typing import Any
 
 from connectors.local_store.archive_files import TABLE
 from connectors.local_store.dates import SEVERAL, day_of
+from connectors.local_store.merging import Replacement
 from connectors.local_store.records import RECONCILE, STREAM, RunRecord, StoredFile
 
-__all__ = ["KEY", "ArchiveState", "distinct_rows", "note_commit", "read_state", "write_state"]
+__all__ = [
+    "KEY",
+    "ArchiveState",
+    "distinct_rows",
+    "note_commit",
+    "read_state",
+    "still_waiting",
+    "write_state",
+]
 
 KEY = "archive"
 """The key of the manifest."""
@@ -138,3 +147,20 @@ def distinct_rows(rows: str) -> str:
     """SQL for DuckDB that gives those of a relation's rows once that say the same."""
     window = f"PARTITION BY {SAME_ROW} ORDER BY {EARLIEST}"
     return f"{rows} QUALIFY row_number() OVER ({window}) = 1"
+
+
+def still_waiting(
+    waiting: frozenset[str], replacements: Iterable[Replacement], busy: Collection[StoredFile]
+) -> frozenset[str]:
+    """The files that may hold readings which no window holds, after files were replaced.
+
+    Args:
+        waiting: paths of such files before.
+        replacements: files of the archive, and those in their place.
+        busy: files that were not replaced after all.
+    """
+    for replacement in replacements:
+        replaced = {file.path for file in replacement.replaced}
+        if replaced & waiting and replacement.replaced[0] not in busy:
+            waiting = waiting - replaced | {file.path for file in replacement.files}
+    return waiting

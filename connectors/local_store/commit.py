@@ -17,6 +17,7 @@ from connectors.local_store.consumed import was_consumed
 from connectors.local_store.errors import StoreError
 from connectors.local_store.files import checked_path
 from connectors.local_store.from_index import windows_of_index, windows_of_slices
+from connectors.local_store.horizon import KEPT_FROM
 from connectors.local_store.index import Index
 from connectors.local_store.index_merge import is_one_segment, merge_segments, next_segment
 from connectors.local_store.manifest import Manifest
@@ -176,6 +177,7 @@ class _Commit:
             and not self.before.index
             and self.run.revision == self.change.revision
             and is_one_segment(self.entries)
+            and KEPT_FROM not in self.change.document
         )
 
     def _check_families(self) -> None:

@@ -92,34 +92,30 @@ class EntryShards:
             held, self._held, self._rows = self._held, [], 0
             yield Shard(0, (1 << 64) - 1, joined(held) if held else NOTHING)
             return
-        self._spill()
+        folder = self._spill()
         for share in range(1 << BITS):
             low, high = share << (64 - BITS), ((share + 1) << (64 - BITS)) - 1
             if share not in self._files:
                 yield Shard(low, high, NOTHING)
                 continue
             self._files.pop(share).close()
-            path = self._path(share)
+            path = folder / f"{share:02}.arrow"
             with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
                 yield Shard(low, high, joined(list(stream)))
             path.unlink()
 
-    def _spill(self) -> None:
+    def _spill(self) -> Path:
+        """Writes what is held to files, and gives their folder."""
         held, self._held, self._rows = self._held, [], 0
         if self._spilled is None:
             self._spilled = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self._folder))
         for batch in held:
             for share, part in _dealt_out(batch):
                 if share not in self._files:
-                    path = str(self._path(share))
+                    path = str(self._spilled / f"{share:02}.arrow")
                     self._files[share] = pa.ipc.new_stream(path, batch.schema)
                 self._files[share].write_batch(part)
-
-    def _path(self, share: int) -> Path:
-        if self._spilled is None:
-            msg = "nothing is spilled"
-            raise ValueError(msg)
-        return self._spilled / f"{share:02}.arrow"
+        return self._spilled
 
 
 def _dealt_out(entries: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from connectors.local_store.horizon import kept_from
 from connectors.local_store.index import Index
 from connectors.local_store.lost_extremes import find_extremes, with_extremes
 from connectors.local_store.means_files import (
@@ -74,6 +75,7 @@ class NewRows:
         self._folder, self._before, self._run = change.folder, change.before, run
         self._stream = run.kind == STREAM
         self._numbering = Numbering()
+        self._kept_from = kept_from(change.document)
         rows = [read_file(change.folder, file) for file in means]
         shares = pa.concat_tables([FILE_SCHEMA.empty_table(), *rows])
         self._shares = Shares.of(shares, self._numbering)
@@ -176,6 +178,9 @@ class NewRows:
             shown = with_extremes(rows, find_extremes(index, windows, rows, numbering))
             # What a stream has yet to give out may bring back what has left.
             rows = shown if settled else rows
+        kept = windows.starts[rows.places] >= self._kept_from
+        if not kept.all():
+            rows, shown = rows.only(kept), shown.only(kept)
         if not len(rows):
             return None
         table = totals_table(windows, rows, shown, numbering, revision, self._run)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from connectors.local_store.archive_state import read_state
 from connectors.local_store.differences import Key
+from connectors.local_store.horizon import kept_from
 from connectors.local_store.manifest import Manifest, read_document
 from connectors.local_store.recheck import check_windows
 from connectors.local_store.reconcile_job import Job, check_archive, spans
@@ -66,7 +67,7 @@ def reconcile(store: LocalStore, first: int | None = None, last: int | None = No
     document = read_document(store.folder)
     manifest, state = Manifest.from_document(document), read_state(document)
     check_archive(store, manifest, state)
-    job = Job.of(store, manifest, first, last)
+    job = Job.of(store, manifest, kept_from(document), first, last)
     if job.families:
         count_waiting(job, manifest, state)
         for span in spans(job, store.manifest()):

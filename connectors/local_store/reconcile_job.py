@@ -66,8 +66,23 @@ class Job:
     wrote: bool = False
 
     @classmethod
-    def of(cls, store: LocalStore, manifest: Manifest, first: int | None, last: int | None) -> Job:
-        """The job of recomputing the windows that begin in a span; None leaves an end open."""
+    def of(
+        cls,
+        store: LocalStore,
+        manifest: Manifest,
+        horizon: int,
+        first: int | None,
+        last: int | None,
+    ) -> Job:
+        """The job of recomputing the windows that begin in a span.
+
+        Args:
+            store: the store.
+            manifest: what it holds.
+            horizon: windows that begin earlier were dropped.
+            first: start of the span; None for the earliest.
+            last: its end; None for the latest.
+        """
         started = datetime.datetime.now(datetime.UTC)
         since = int(started.timestamp() - LIVE_SECONDS) * 1_000_000
         live = frozenset(run.run_id for run in manifest.runs if _is_live(run, since))
@@ -76,7 +91,8 @@ class Job:
             # A stream of which all came too late so far has no rows, but says what it computes.
             pairs = {(size, period) for run in manifest.runs for size, period in run.windows}
         families = [SlidingWindow(*family) for family in sorted(pairs)]
-        span = EARLIEST if first is None else first, LATEST if last is None else last
+        begin = max(EARLIEST if first is None else first, horizon)
+        span = begin, LATEST if last is None else last
         everything = first is None and last is None
         return cls(store, families, span, everything, Arrived(live, since), started)
 

@@ -73,11 +73,15 @@ class Transaction:
 
     def remove(self, files: Iterable[StoredFile]) -> None:
         """Has the manifest name files of tables no more. They are deleted an hour later."""
-        for file in files:
-            listed = self.document["tables"].get(file.table, [])
-            for entry in [entry for entry in listed if entry["path"] == file.path]:
-                listed.remove(entry)
-                self._replaced(file.path, entry.get("run_id"))
+        gone = {(file.table, file.path) for file in files}
+        for table in {table for table, _ in gone}:
+            kept = []
+            for entry in self.document["tables"].get(table, []):
+                if (table, entry["path"]) in gone:
+                    self._replaced(entry["path"], entry.get("run_id"))
+                else:
+                    kept.append(entry)
+            self.document["tables"][table] = kept
 
     def set_index(self, files: Iterable[IndexFile]) -> None:
         """Has the manifest name these files of the index, and no others."""

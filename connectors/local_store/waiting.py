@@ -61,36 +61,63 @@ def find_waiting(
     """
     found = Waiting()
     with EntryShards(folder) as shards:
+        settled: list[StoredFile] = []
+        waits: list[StoredFile] = []
         for file in files:
-            whole = True
+            arriving = waiting = 0
             for rows in read_archive(folder, file, [*CONTENT, *OF_THE_RUN]):
                 counted = arrived.mask(rows)
-                whole &= bool(counted.all())
+                arriving += int(np.count_nonzero(~counted))
                 for entries in entries_of_rows(rows.filter(pa.array(counted))):
-                    waiting, others = _split(newest(entries).entries, index, span)
-                    whole &= others == 0
-                    shards.add(waiting)
-            if whole:
-                found.cleared.append(file)
+                    unknown = _unknown(newest(entries).entries, index)
+                    waiting += unknown.num_rows
+                    shards.add(unknown)
+            if not arriving:
+                (waits if waiting else settled).append(file)
+        left = 0
         for shard in shards:
-            if shard.entries.num_rows:
-                found.entries.append(newest(shard.entries).entries)
+            entries, others = _touching(shard.entries, index, span)
+            left += others
+            if entries.num_rows:
+                found.entries.append(entries)
+    found.cleared = settled if left else [*settled, *waits]
     return found
 
 
-def _split(
-    entries: pa.RecordBatch, index: Index, span: tuple[int, int] | None
+def _unknown(entries: pa.RecordBatch, index: Index) -> pa.RecordBatch:
+    """The entries that are newer than those in the index."""
+    places, known = _found(entries, index)
+    return entries.filter(pa.array(newer_than(entries, places, known)))
+
+
+def _found(entries: pa.RecordBatch, index: Index) -> tuple[Ints, pa.RecordBatch]:
+    high, low = (np.asarray(entries.column(name)) for name in entries.schema.names[:2])
+    return index.find(high, low)
+
+
+def _touching(
+    waiting: pa.RecordBatch, index: Index, span: tuple[int, int] | None
 ) -> tuple[pa.RecordBatch, int]:
-    """The entries that wait and touch the span; and how many wait and do not."""
-    places, known = index.find(
-        np.asarray(entries.column("identity_high")), np.asarray(entries.column("identity_low"))
-    )
-    waits = newer_than(entries, places, known)
-    if span is None:
-        return entries.filter(pa.array(waits)), 0
-    touches = _inside(entries, span)
+    """The newest entries of readings of which any version lies in the span, or is counted there.
+
+    Args:
+        waiting: all entries that wait, of a range of hashes.
+        index: the index.
+        span: event times; None for all.
+
+    Returns:
+        The entries, and how many others there are.
+    """
+    entries = newest(waiting).entries
+    if span is None or entries.num_rows == 0:
+        return entries, 0
+    places, known = _found(entries, index)
+    touches = np.zeros(entries.num_rows, bool)
     touches[places[_inside(known, span)]] = True
-    return entries.filter(pa.array(waits & touches)), int(np.count_nonzero(waits & ~touches))
+    # Not the newest version alone: it may be a deletion, or have moved away.
+    inside = np.asarray(waiting.column("identity_high"))[_inside(waiting, span)]
+    touches |= np.isin(np.asarray(entries.column("identity_high")), inside)
+    return entries.filter(pa.array(touches)), int(np.count_nonzero(~touches))
 
 
 def newer_than(entries: pa.RecordBatch, places: Ints, known: pa.RecordBatch) -> Bools:

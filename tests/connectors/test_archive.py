@@ -21,10 +21,12 @@ from connectors.local_store import (
     rows_by_date,
 )
 from connectors.local_store.archive import ArchiveWriter, archive_rows
+from connectors.local_store.archive_entries import entries_of_rows
 from connectors.local_store.dates import DELETIONS, SEVERAL, day_of, partition_of
 from schemas.tables import arrow_schema
 from tests.support.pipelines import assert_elements, many_threads, one_thread
 from tests.support.placed_rows import DAY, NOON, placed_rows, reading, readings
+from transforms.versions import entries_of
 
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.UTC)
 
@@ -272,3 +274,26 @@ def test_the_archive_reads_as_what_was_written(tmp_path):
     kept = found.drop_columns(["ingested_at"])
     assert kept.cast(pa.schema([arrow_schema("readings").field(n) for n in kept.schema.names]))
     assert sorted(map(repr, kept.to_pylist())) == sorted(map(repr, expected))
+
+
+@given(st.lists(readings(), min_size=1, max_size=20))
+def test_the_archive_reads_back_as_the_entries_of_its_readings(rows):
+    batch = placed_rows(rows)
+    expected = entries_of(batch)
+    (found,) = entries_of_rows(archive_rows(batch, "run", NOW))
+    assert found.schema == expected.schema
+    assert found.to_pylist() == expected.to_pylist()
+
+
+def test_more_quantities_than_a_batch_of_entries_can_name_are_read_in_parts():
+    rows = [reading(number, quantity=f"quantity-{number}") for number in range(300)]
+    parts = [archive_rows(placed_rows(rows[i : i + 100]), "run", NOW) for i in (0, 100, 200)]
+    found = [
+        entry["quantity"]
+        for entries in entries_of_rows(archive_files.joined(parts))
+        for entry in entries.to_pylist()
+    ]
+    assert found == [row["quantity"] for row in rows]
+    # A slice needs few of the names.
+    (few,) = entries_of_rows(archive_files.joined(parts).slice(5, 3))
+    assert few.num_rows == 3

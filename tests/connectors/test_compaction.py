@@ -23,6 +23,7 @@ from connectors.local_store import (
     compaction,
     merging,
     rows_by_date,
+    store_changes,
 )
 from connectors.local_store.archive_state import ArchiveState, read_state, write_state
 from connectors.local_store.compaction import compact
@@ -102,7 +103,7 @@ def test_compaction_is_a_run_of_its_own(tmp_path):
 
 
 def test_old_compactions_are_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr(compaction, "MOST_RECORDS", 2)
+    monkeypatch.setattr(store_changes, "MOST_RECORDS", 2)
     store = small_store(tmp_path, runs=2)
     for number in range(5):
         compacted(store)

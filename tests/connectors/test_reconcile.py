@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_runs import Stream, _changed, pa_joined, shown
+from rows_stream import RowsStream
+from store_runs import shown
 
 from connectors.local_store import LocalStore, RunRecord, StoreError, entry_shards, reconcile_job
 from connectors.local_store.archive_state import read_state
@@ -18,9 +19,8 @@ from connectors.local_store.compaction import compact
 from connectors.local_store.manifest import read_document, write_document
 from connectors.local_store.means_files import FILE_SCHEMA, MEANS, read_file, write_means
 from connectors.local_store.reconcile import reconcile
-from tests.support.placed_rows import DAY, NOON, placed_rows, reading, readings
-from tests.support.stores import archive_only, archived, run
-from transforms.versions import entries_of, newest
+from tests.support.placed_rows import DAY, NOON, reading, readings
+from tests.support.stores import archive_only, run
 from transforms.windows import HOURLY, SlidingWindow
 
 HOUR = 3_600_000_000
@@ -186,6 +186,38 @@ def test_an_index_that_has_lost_entries_is_mended(tmp_path_factory, history, dat
     assert shown(LocalStore(folder)) == union
 
 
+def test_lost_entries_of_a_span_are_added_to_the_index(tmp_path, tmp_path_factory):
+    rows = [reading(number) for number in range(3)]
+    run(tmp_path, "a", rows)
+    store = LocalStore(tmp_path)
+    document = read_document(tmp_path)
+    document["index"] = []
+    write_document(tmp_path, document)
+    done = reconcile(store, NOON, None)
+    assert done.differences.num_rows == 0
+    assert done.run_id
+    run(tmp_path, "again", rows)
+    assert shown(LocalStore(tmp_path)) == means_of(tmp_path_factory, rows, [HOURLY])
+
+
+def test_a_damaged_file_of_the_archive_is_named(tmp_path):
+    run(tmp_path, "a", [reading(0)])
+    store = LocalStore(tmp_path)
+    (file,) = store.manifest().files["readings"]
+    (tmp_path / file.path).write_bytes(b"x" * file.bytes)
+    with pytest.raises(StoreError, match=f"{file.sha256}.* of the store is damaged"):
+        reconcile(store)
+
+
+def test_a_damaged_file_of_means_is_named(tmp_path):
+    run(tmp_path, "a", [reading(0)])
+    store = LocalStore(tmp_path)
+    (file,) = store.manifest().files[MEANS]
+    (tmp_path / file.path).write_bytes(b"x" * file.bytes)
+    with pytest.raises(StoreError, match=f"{file.sha256}.* of the store is damaged"):
+        reconcile(store)
+
+
 # what is told
 
 
@@ -307,23 +339,6 @@ def test_a_store_that_counts_duplicates_is_refused(tmp_path):
 # streams
 
 
-class RowsStream(Stream):
-    """A stream over readings that it also archives."""
-
-    def __init__(self, store, run_id="stream"):
-        super().__init__(store, run_id, WINDOWS)
-
-    def read(self, rows):
-        new = newest(entries_of(placed_rows(rows))).entries
-        before = newest(pa_joined(self.known)).entries if self.known else None
-        self.known.append(new)
-        after = newest(pa_joined(self.known)).entries
-        return self.store.write_entries([_changed(before, after)], self.run_id)
-
-    def archive(self, rows):
-        return archived(self.store.folder, rows, self.run_id)
-
-
 LONG_AGO = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
 MORE = [reading(1), reading(2, event_time=NOON + DAY)]
 
@@ -336,7 +351,7 @@ def store(tmp_path):
 
 
 def test_windows_that_a_live_stream_is_about_to_change_are_left_alone(store, tmp_path_factory):
-    stream = RowsStream(store)
+    stream = RowsStream(store, WINDOWS)
     stream.commit([*stream.archive(MORE), *stream.read(MORE)])
     before = shown(store)
     done = reconcile(store)
@@ -352,7 +367,7 @@ def test_windows_that_a_live_stream_is_about_to_change_are_left_alone(store, tmp
 
 
 def test_what_a_live_stream_has_only_archived_so_far_is_left_to_it(store, tmp_path_factory):
-    stream = RowsStream(store)
+    stream = RowsStream(store, WINDOWS)
     stream.commit(stream.archive(MORE))
     done = reconcile(store)
     assert (done.readings, done.differences.num_rows, done.left_alone) == (0, 0, [])
@@ -363,7 +378,7 @@ def test_what_a_live_stream_has_only_archived_so_far_is_left_to_it(store, tmp_pa
 
 def test_what_came_too_late_for_a_live_stream_is_counted(store, tmp_path_factory):
     late = [reading(1, too_late=True)]
-    stream = RowsStream(store)
+    stream = RowsStream(store, WINDOWS)
     stream.commit(stream.archive(late))
     assert reconcile(store).readings == 1
     assert shown(store) == means_of(tmp_path_factory, [reading(0), *late])
@@ -373,7 +388,7 @@ def test_what_came_too_late_for_a_live_stream_is_counted(store, tmp_path_factory
 
 
 def test_a_live_stream_does_not_keep_others_from_being_corrected(store, tmp_path_factory):
-    stream = RowsStream(store)
+    stream = RowsStream(store, WINDOWS)
     stream.commit([*stream.archive(MORE), *stream.read(MORE), *stream.pane()])
     rewrite_means(
         store, lambda rows: rows.filter(pa.compute.equal(rows.column("run_id"), "stream"))
@@ -393,7 +408,7 @@ def test_a_live_stream_does_not_keep_others_from_being_corrected(store, tmp_path
 def test_what_a_dead_stream_claimed_is_counted_and_once_if_it_comes_back(
     store, tmp_path_factory, paned
 ):
-    stream = RowsStream(store)
+    stream = RowsStream(store, WINDOWS)
     pane = []
     if paned:
         pane = [*stream.archive([reading(9)]), *stream.read([reading(9)]), *stream.pane()]
@@ -414,13 +429,13 @@ def test_what_a_dead_stream_claimed_is_counted_and_once_if_it_comes_back(
 
 
 def test_what_a_stream_read_and_lost_is_counted(store, tmp_path_factory):
-    stream = RowsStream(store)
+    stream = RowsStream(store, WINDOWS)
     stream.commit(stream.archive(MORE), at=LONG_AGO)
     done = reconcile(store)
     assert done.readings == 2
     union = means_of(tmp_path_factory, [reading(0), *MORE])
     assert shown(store) == union
-    again = RowsStream(store, "restarted")
+    again = RowsStream(store, WINDOWS, "restarted")
     again.commit([*again.archive(MORE), *again.read(MORE), *again.pane()])
     assert shown(store) == union
 
@@ -443,7 +458,7 @@ def test_streams_and_batches_with_reconciliations_in_between_come_to_the_same(
     folder = tmp_path_factory.mktemp("store")
     store = LocalStore(folder)
     store.prepare()
-    streams = [RowsStream(store, f"stream-{number}") for number in range(2)]
+    streams = [RowsStream(store, WINDOWS, f"stream-{number}") for number in range(2)]
     everything = []
 
     def commit(number, files):

@@ -280,7 +280,8 @@ def test_what_a_stream_displaces_in_another_window_leaves_at_once(store):
     assert (hourly(store)["count"], hourly(store, 1)["count"]) == (2, 2)
 
 
-def test_what_has_waited_too_long_for_a_pane_is_settled(store, monkeypatch):
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_has_waited_too_long_for_a_pane_is_settled(store, monkeypatch, ends):
     batch(store, "a", some(10))
     stream = Stream(store, "s")
     stream.commit([*stream.read(some(2, 50, minute=3)), *stream.pane()])
@@ -289,8 +290,11 @@ def test_what_has_waited_too_long_for_a_pane_is_settled(store, monkeypatch):
     stream.commit(stream.pane())
     stream.commit(late)
     assert hourly(store)["count"] == 22
-    monkeypatch.setattr(new_rows, "HOLD_SECONDS", -1.0)
-    stream.commit([])
+    if ends:
+        stream.commit([], finished=True)
+    else:
+        monkeypatch.setattr(new_rows, "HOLD_SECONDS", -1.0)
+        stream.commit([])
     assert hourly(store)["count"] == 12
     assert not list((store.folder / "owed").iterdir())
 
@@ -329,6 +333,14 @@ def test_each_pane_is_a_row_and_the_newest_counts(store):
     # The last pane changes nothing, but it is one.
     assert [(row["pane"], row["count"]) for row in rows] == [("early", 3), ("early", 6)]
     assert hourly(store)["count"] == 6
+
+
+def test_what_has_not_left_keeps_its_extremes_from_pane_to_pane(store):
+    batch(store, "a", some(4, value=3))
+    stream = Stream(store, "s")
+    for first in (16, 13, 10):
+        stream.commit([*stream.read(some(3, first)), *stream.pane()])
+        assert (hourly(store)["min"], hourly(store)["max"]) == (0.75, 4.5)
 
 
 def test_a_pane_that_is_overtaken_changes_nothing(store):

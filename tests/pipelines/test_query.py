@@ -21,6 +21,8 @@ from connectors.local_store import LocalStore, RunRecord
 from pipelines import query
 from pipelines.rendering import render
 from schemas.tables import arrow_schema
+from tests.support.placed_rows import reading
+from tests.support.stores import archived
 from tests.support.summed_rows import summed_rows
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,6 +79,7 @@ def folder(tmp_path_factory):
         RunRecord("run", 1, "", ""),
         [
             store.write(table, summed_rows(means)),
+            *archived(store.folder, [reading(1)], "run"),
             store.write(rejected, pa.Table.from_pylist(bad, schema=arrow_schema(rejected))),
         ],
     )
@@ -325,7 +328,7 @@ def test_a_damaged_store_is_a_sentence(ask, folder, tmp_path):
     copy.mkdir()
     for file in folder.rglob("*"):
         if file.is_file():
-            (copy / file.relative_to(folder)).parent.mkdir(exist_ok=True)
+            (copy / file.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             (copy / file.relative_to(folder)).write_bytes(file.read_bytes())
     (parquet,) = (copy / "regional_means_revisions").iterdir()
     whole = parquet.read_bytes()

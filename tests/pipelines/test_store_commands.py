@@ -114,6 +114,29 @@ def test_compact_answers_in_json(folder, capsys):
     assert done["leftovers"] == {"files": 0, "bytes": 0}
 
 
+def test_compact_can_drop_what_is_old(folder, capsys):
+    assert compact.main(["--output", str(folder), "--keep", "90d"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    day = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=90)
+    assert lines[0] == f"dropped what is older than {day:%Y-%m-%d}"
+    assert lines[1].startswith("index: 3 files became 1, ")
+    # The deletions came a moment ago.
+    assert lines[2].startswith("readings: 6 files became 1, ")
+    assert lines[2].endswith(", 6 rows removed")
+    assert compact.main(["--output", str(folder), "--keep", "90d", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kept_from"] == f"{day:%Y-%m-%d}"
+    assert compact.main(["--output", str(folder), "--keep", "90d"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["nothing to do"]
+
+
+@pytest.mark.parametrize("text", ["90", "3m", "-1d", "0h"])
+def test_a_time_to_keep_that_is_none_is_refused(folder, capsys, text):
+    with pytest.raises(SystemExit) as caught:
+        compact.main(["--output", str(folder), f"--keep={text}"])
+    assert caught.value.code == 2
+    assert f"argument --keep: {text!r} is no length of time" in capsys.readouterr().err
+
+
 def test_compact_tells_of_leftovers_and_of_files_in_use(folder):
     done = compact.compact(folder, 10)
     done.tables["readings"].busy = 1234
