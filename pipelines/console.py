@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
 
-__all__ = ["fail", "write_out"]
+__all__ = ["fail", "noticed_interrupts", "write_out"]
 
 
 def fail(message: str, code: int = 1) -> int:
@@ -41,3 +44,28 @@ def _write_no_more() -> None:
     """What is left in the buffer goes nowhere: the interpreter would complain of it at its end."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def noticed_interrupts() -> Iterator[threading.Event]:
+    """Notes that the user has interrupted the process, and interrupts it as ever.
+
+    Yields:
+        What is set by the first interrupt. In a thread other than the main one, and where somebody
+        else handles interrupts, it never is.
+    """
+    seen = threading.Event()
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        seen.set()
+        signal.default_int_handler(number, frame)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield seen
+        return
+    signal.signal(signal.SIGINT, notice)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,12 +13,13 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from pipelines.console import fail, write_out
+from pipelines.console import fail, noticed_interrupts, write_out
 from pipelines.job import Job, job_of
 from pipelines.options import UsageError, check_beam_options, parse_options
 from pipelines.startup import import_beam, needs_cloud
@@ -86,13 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 where the job failed, 2 where the command line is wrong.
     """
-    try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
-    except KeyboardInterrupt:
-        return fail("interrupted; the store is as it was", INTERRUPTED)
+    with noticed_interrupts() as interrupted:
+        try:
+            return _main(sys.argv[1:] if arguments is None else arguments, interrupted)
+        except KeyboardInterrupt:
+            return fail("interrupted; the store is as it was", INTERRUPTED)
 
 
-def _main(arguments: Sequence[str]) -> int:
+def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
     try:
         options, rest = parse_options(arguments)
         import_beam(cloud=needs_cloud(arguments))
@@ -106,9 +108,12 @@ def _main(arguments: Sequence[str]) -> int:
 
     try:
         return _run(options, rest, job)
-    except (InputError, StoreError) as error:
-        return fail(WHILE_RUNNING.sub("", str(error)), FAILURE)
     except Exception as error:
+        if interrupted.is_set():
+            # A library in whose midst the interrupt came has made another error of it.
+            raise KeyboardInterrupt from error
+        if isinstance(error, (InputError, StoreError)):
+            return fail(WHILE_RUNNING.sub("", str(error)), FAILURE)
         if options.verbose:
             raise
         return fail(_sentence(error), FAILURE)

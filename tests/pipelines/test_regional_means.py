@@ -515,7 +515,9 @@ sys.exit(main())
 @pytest.mark.slow
 def test_several_processes_give_what_one_gives(folder):
     for number in range(3):
-        (folder / "in" / f"{number}.jsonl").write_bytes(lines(*HOURS[number::3], AT_SEA) + b"bad\n")
+        named = [{"id": f"{number} {row}", **hour} for row, hour in enumerate(HOURS[number::3])]
+        at_sea = {"id": f"{number} at sea", **AT_SEA}
+        (folder / "in" / f"{number}.jsonl").write_bytes(lines(*named, at_sea) + b"bad\n")
     words = ["--input", f"{folder}/in/*", "--format", "json"]
     one = run_job(*words, "--output", folder / "one")
     several = subprocess.run(
