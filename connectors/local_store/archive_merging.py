@@ -61,12 +61,15 @@ def repeated_rows(
             connection.execute("SET temp_directory = ?", [spill])
             found = connection.sql(
                 f"""
-                SELECT filename, file_row_number
-                FROM read_parquet(?, filename = true, file_row_number = true,
-                                  hive_partitioning = false)
-                QUALIFY row_number() OVER (
-                  PARTITION BY {SAME_ROW}
-                  ORDER BY {EARLIEST}, filename, file_row_number) > 1
+                SELECT filename, list(file_row_number ORDER BY file_row_number) AS numbers
+                FROM (
+                  SELECT filename, file_row_number
+                  FROM read_parquet(?, filename = true, file_row_number = true,
+                                    hive_partitioning = false)
+                  QUALIFY row_number() OVER (
+                    PARTITION BY {SAME_ROW}
+                    ORDER BY {EARLIEST}, filename, file_row_number) > 1)
+                GROUP BY filename
                 """,  # noqa: S608
                 params=[paths],
             )
@@ -79,11 +82,10 @@ def repeated_rows(
         shutil.rmtree(spill, ignore_errors=True)
     # A file's name is that of its content.
     by_name = {PurePath(file.path).name: file for file in suspects}
-    names = rows.column("filename").combine_chunks().dictionary_encode()
-    numbers, places = rows.column("file_row_number").to_numpy(), np.asarray(names.indices)
+    names, numbers = rows.column("filename").to_pylist(), rows.column("numbers")
     return {
-        by_name[PurePath(name).name]: np.sort(numbers[places == place])
-        for place, name in enumerate(names.dictionary.to_pylist())
+        by_name[PurePath(name).name]: np.asarray(listed.values)
+        for name, listed in zip(names, numbers, strict=True)
     }
 
 

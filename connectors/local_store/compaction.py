@@ -86,6 +86,8 @@ def compact(
         if table != TABLE:
             _merge_table(changes, table)
     _merge_index(changes)
+    changes.look()
+    _note_versions(changes)
     leftovers = remove_leftovers(folder, timeout)
     changed = {name: change for name, change in changes.tables.items() if change != TableChange()}
     run_id = changes.run_id if any(change.replaced for change in changed.values()) else None
@@ -142,6 +144,24 @@ def _merge_index(changes: StoreChanges) -> None:
         changes.note(INDEX, Replacement(files, tuple(merged)))
         change.set_index([*alone, *others])
         changes.record(change)
+
+
+def _note_versions(changes: StoreChanges) -> None:
+    """Has the manifest know if the archive holds one version of each reading, and no more.
+
+    Then no view need look for the newest.
+    """
+    state, manifest = read_state(changes.document), changes.manifest
+    rows = sum(file.rows for file in manifest.files.get(TABLE, ()))
+    entries = sum(file.rows for file in manifest.index)
+    one_segment = len({file.segment for file in manifest.index}) < 2
+    # The index knows all readings of the archive, the archive all of the index, each once.
+    complete = not (state.repeated or state.waiting or state.without or manifest.unsettled)
+    if state.versions and complete and one_segment and not changes.alive and rows == entries:
+        with transaction(changes.folder, changes.timeout) as change:
+            if change.document == changes.document:
+                write_state(change.document, dataclasses.replace(state, versions=False))
+                change.changed = True
 
 
 def _left(now: ArchiveState, before: ArchiveState, unseen: set[int]) -> frozenset[int]:

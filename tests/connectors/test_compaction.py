@@ -125,6 +125,20 @@ def test_of_repeated_rows_the_earliest_stays_and_the_views_know_it(tmp_path):
     assert row["run_id"] == "run-0"
 
 
+def test_of_readings_with_one_version_no_newest_is_looked_for(tmp_path):
+    store = LocalStore(tmp_path)
+    run(tmp_path, "a", [reading(0), reading(1)])
+    run(tmp_path, "b", [reading(1), reading(2, deleted=True)])
+    assert read_state(read_document(tmp_path)).versions
+    before = all_rows(store)
+    compacted(store)
+    assert read_state(read_document(tmp_path)) == ArchiveState()
+    assert all_rows(store) == before
+    run(tmp_path, "c", [reading(1, version=2, version_kind=3)])
+    compacted(store)
+    assert read_state(read_document(tmp_path)) == ArchiveState(versions=True)
+
+
 def test_a_day_without_repeats_is_no_longer_suspected(tmp_path):
     store = LocalStore(tmp_path)
     commit(tmp_path, "run", archived(tmp_path, [reading(1)], "run"))
