@@ -13,6 +13,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from connectors.local_store import StoredFile
 from connectors.local_store.archive import ArchiveWriter
 from connectors.local_store.writers import announce_writer
+from transforms.payload import Reached
+from transforms.reached import reached_of
 
 __all__ = ["WriteArchive"]
 
@@ -21,8 +23,9 @@ class WriteArchive(beam.DoFn):
     """Writes batches of placed readings to files of the table `readings`.
 
     Elements in are batches of schema `PLACED_READINGS` in the global window, with or without a
-    column `too_late`; elements out are the files, which count once they are committed. Rows are
-    held until the end of the bundle, or until there is enough for large files.
+    column `too_late`; elements out are the files, which count once they are committed, and at the
+    end of the bundle how far the sources had been read with what it has stored. Rows are held until
+    the end of the bundle, or until there is enough for large files.
 
     Args:
         folder: the store's folder, which all workers must see.
@@ -40,10 +43,16 @@ class WriteArchive(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._writer = ArchiveWriter(self._folder, self._run_id)
+        self._reached: dict[str, int] = {}
 
     def process(self, element: pa.RecordBatch) -> Iterator[StoredFile]:
+        reached = reached_of(element)
+        if reached is not None:
+            farthest = max(reached.position, self._reached.get(reached.part, 0))
+            self._reached[reached.part] = farthest
         yield from self._writer.add(element)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for file in self._writer.flush():
-            yield WindowedValue(file, MAX_TIMESTAMP, (GlobalWindow(),))
+        files = self._writer.flush()
+        for written in (*files, *(Reached(*each) for each in self._reached.items())):
+            yield WindowedValue(written, MAX_TIMESTAMP, (GlobalWindow(),))

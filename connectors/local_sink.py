@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
@@ -33,6 +34,7 @@ from connectors.local_store.owed import HOLD_SECONDS
 from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
 from connectors.local_writers import WriteEntries, WriteRows
 from transforms.balance import count
+from transforms.payload import Reached
 from transforms.triggers import all_at_once
 
 __all__ = [
@@ -56,6 +58,7 @@ WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(fold
 
 FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
 WAITING = beam.DoFn.StateParam(ReadModifyWriteStateSpec("waiting", BooleanCoder()))
+HELD = beam.DoFn.StateParam(ReadModifyWriteStateSpec("held", PickleCoder()))
 COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
 OWED = TimerSpec("owed", TimeDomain.REAL_TIME)
 END = TimerSpec("end", TimeDomain.WATERMARK)
@@ -72,7 +75,9 @@ class WriteToStore(beam.PTransform):
     Of bounded inputs all is committed at once when all is written; until then the store is as it
     was. Of unbounded inputs, what has been written is committed every `commit_every` seconds by
     the clock, and at the end; on a runner that loses timers by the clock, at the end only. Files
-    that a restarted pipeline hands over again change nothing.
+    that a restarted pipeline hands over again change nothing. How far the sources have been read
+    (`transforms.reached`) is committed with the archive, one commit later than what they brought:
+    a run that goes on from there leaves nothing out.
 
     What the commit finds out about readings that other runs have brought is added to the counters
     of the namespace `balance`: `counted` falls, `duplicate` and `superseded` rise.
@@ -135,7 +140,7 @@ class WriteToStore(beam.PTransform):
                 yield name, WriteRows(self._folder, self._run, name, to_table)
 
 
-def _to_one(file: StoredFile) -> tuple[str, StoredFile]:
+def _to_one(file: StoredFile | Reached) -> tuple[str, StoredFile | Reached]:
     return "store", file
 
 
@@ -147,13 +152,28 @@ def _commit_batch(_: None, folder: str, run: Run, duplicates: str, files: list[S
 
 
 def _commit(
-    folder: str, run: Run, duplicates: str, files: list[StoredFile], kind: str, status: str
+    folder: str,
+    run: Run,
+    duplicates: str,
+    files: list[StoredFile],
+    kind: str,
+    status: str,
+    reached: Mapping[str, int] = MappingProxyType({}),
 ) -> Committed:
     record = run.record(files, kind, status, duplicates=duplicates)
-    done = LocalStore(folder).commit(record, files)
+    done = LocalStore(folder).commit(record, files, reached)
     for name, amount in done.changes.items():
         count(name, amount)
     return done
+
+
+def _farthest(written: Sequence[StoredFile | Reached]) -> dict[str, int]:
+    """How far the parts of the sources have been read."""
+    farthest: dict[str, int] = {}
+    for each in written:
+        if isinstance(each, Reached):
+            farthest[each.part] = max(each.position, farthest.get(each.part, 0))
+    return farthest
 
 
 class _CommitStream(beam.DoFn):
@@ -168,7 +188,7 @@ class _CommitStream(beam.DoFn):
 
     def process(
         self,
-        element: tuple[str, StoredFile],
+        element: tuple[str, StoredFile | Reached],
         files: Any = FILES,
         waiting: Any = WAITING,
         commit: Any = SET_COMMIT,
@@ -183,15 +203,26 @@ class _CommitStream(beam.DoFn):
 
     @on_timer(COMMIT)
     def commit_by_the_clock(
-        self, files: Any = FILES, waiting: Any = WAITING, owed: Any = SET_OWED
+        self,
+        files: Any = FILES,
+        waiting: Any = WAITING,
+        held: Any = HELD,
+        commit: Any = SET_COMMIT,
+        owed: Any = SET_OWED,
     ) -> Iterator[str]:
         """Commits what has been written since the last time."""
         written = list(files.read())
-        if written:
-            yield from self._commit(written, RUNNING, owed)
+        reached = held.read() or {}
+        if written or reached:
+            yield from self._commit(written, RUNNING, owed, reached)
         # What is cleared here and committed again after a failure changes nothing.
         files.clear()
         waiting.clear()
+        # Rejected records of the same bundle may be on their way when this is committed.
+        held.write(_farthest(written))
+        if _farthest(written):
+            waiting.write(True)
+            commit.set(Timestamp.now() + self._every)
 
     @on_timer(OWED)
     def commit_what_is_owed(self, owed: Any = SET_OWED) -> Iterator[str]:
@@ -199,14 +230,28 @@ class _CommitStream(beam.DoFn):
         yield from self._commit([], RUNNING, owed)
 
     @on_timer(END)
-    def commit_the_rest(self, files: Any = FILES, waiting: Any = WAITING) -> Iterator[str]:
+    def commit_the_rest(
+        self, files: Any = FILES, waiting: Any = WAITING, held: Any = HELD
+    ) -> Iterator[str]:
         """Commits what is left, and says that the run is finished."""
-        yield from self._commit(list(files.read()), FINISHED, None)
+        written = list(files.read())
+        reached = {**(held.read() or {}), **_farthest(written)}
+        yield from self._commit(written, FINISHED, None, reached)
         files.clear()
         waiting.clear()
+        held.clear()
 
-    def _commit(self, files: list[StoredFile], status: str, owed: Any) -> Iterator[str]:
-        done = _commit(self._folder, self._run, self._duplicates, files, STREAM, status)
+    def _commit(
+        self,
+        written: list[StoredFile | Reached],
+        status: str,
+        owed: Any,
+        reached: Mapping[str, int] | None = None,
+    ) -> Iterator[str]:
+        files = [each for each in written if isinstance(each, StoredFile)]
+        done = _commit(
+            self._folder, self._run, self._duplicates, files, STREAM, status, reached or {}
+        )
         if done.owes and owed is not None:
             owed.set(Timestamp.now() + Duration(seconds=HOLD_SECONDS))
         yield self._run.run_id

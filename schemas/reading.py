@@ -32,6 +32,11 @@ READINGS = pa.schema(
     [
         pa.field("id", pa.string(), metadata={"description": "The message's own identifier."}),
         pa.field(
+            "sensor_id",
+            pa.dictionary(pa.int32(), pa.string()),
+            metadata={"description": "The sensor that measured it; NULL where none is named."},
+        ),
+        pa.field(
             "quantity",
             pa.dictionary(pa.int8(), pa.string()),
             nullable=False,
@@ -40,7 +45,7 @@ READINGS = pa.schema(
         pa.field(
             "event_time",
             pa.timestamp("us", tz="UTC"),
-            metadata={"description": "When it was measured; NULL where deleted."},
+            metadata={"description": "When it was measured; NULL where deleted that have an id."},
         ),
         pa.field(
             "longitude",

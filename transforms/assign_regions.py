@@ -21,7 +21,7 @@ def assign_regions(batch: pa.RecordBatch, index: RegionIndex) -> pa.RecordBatch:
     """Adds each reading's region to a batch.
 
     Args:
-        batch: of schema `READINGS`.
+        batch: of schema `READINGS`; metadata of its schema is kept.
         index: the regions; at most `MOST_REGIONS` of them.
 
     Returns:
@@ -44,7 +44,8 @@ def assign_regions(batch: pa.RecordBatch, index: RegionIndex) -> pa.RecordBatch:
         pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
         for texts in (index.codes, index.names)
     ]
-    return pa.RecordBatch.from_arrays([*batch.columns, *regions], schema=PLACED_READINGS)
+    schema = PLACED_READINGS.with_metadata(batch.schema.metadata)
+    return pa.RecordBatch.from_arrays([*batch.columns, *regions], schema=schema)
 
 
 class AssignRegions(

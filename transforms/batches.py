@@ -23,6 +23,7 @@ __all__ = ["BatchCoder", "BatchReadings", "ToRows", "batch_rows", "rows_of", "st
 
 Row = Mapping[str, Any]
 MOMENT = READINGS.field("event_time").type
+SENSOR = READINGS.field("sensor_id").type
 INT64 = range(-(2**63), 2**63)
 NO_READING: Row = {
     "event_time": datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
@@ -67,11 +68,12 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
     Args:
         rows: mappings with `event_time` (an aware `datetime`, or a naive one in UTC),
             `longitude` and `latitude` (degrees, or None), `value` (in the quantity's unit) and,
-            if there are any, `id`, `quantity` (default temperature), `in_france`, `source`,
-            `format` (default rows), `arrived_at` (a `datetime`), and a version: `version` (an
-            integer) or else `updated_at` (a `datetime`); where `version_kind` is given, it says
-            what `version` is. With `deleted` True only `id`, `quantity`, `format` and version
-            are looked at.
+            if there are any, `id`, `sensor_id`, `quantity` (default temperature), `in_france`,
+            `source`, `format` (default rows), `arrived_at` (a `datetime`), and a version: `version`
+            (an integer) or else `updated_at` (a `datetime`); where `version_kind` is given, it says
+            what `version` is. With `deleted` True only what tells the reading from others (`id`,
+            else `sensor_id` and `event_time`; `quantity`, `format`) and the version are looked
+            at.
 
     Returns:
         A batch of schema `READINGS`.
@@ -86,8 +88,17 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
         arrivals = [_micros_or_none(row.get("arrived_at")) for row in listed]
         # What a deletion lacks is filled in, and NULL in the end.
         filled = [NO_READING if gone else row for row, gone in zip(listed, deleted, strict=True)]
+        unknown = [
+            gone and row.get("id") is not None for row, gone in zip(listed, deleted, strict=True)
+        ]
         values = np.array([float(row["value"]) for row in filled], np.float64)
-        times = np.array([_micros(row["event_time"]) for row in filled], np.int64)
+        times = np.array(
+            [
+                0 if none else _micros(row["event_time"])
+                for row, none in zip(listed, unknown, strict=True)
+            ],
+            np.int64,
+        )
         longitudes = [_degrees(row["longitude"], MAX_LONGITUDE) for row in filled]
         latitudes = [_degrees(row["latitude"], MAX_LATITUDE) for row in filled]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -103,8 +114,9 @@ def batch_rows(rows: Iterable[Row]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array([_text(row.get("id")) for row in listed], pa.string()),
+            pa.array([_text(row.get("sensor_id")) for row in listed], SENSOR),
             _dictionary([str(row.get("quantity", "temperature")) for row in listed]),
-            pa.array(times, mask=gone).view(MOMENT),
+            pa.array(times, mask=np.array(unknown, bool)).view(MOMENT),
             pa.array(longitudes, pa.float64()),
             pa.array(latitudes, pa.float64()),
             pa.array(float_to_micros(values), mask=gone),
@@ -205,8 +217,8 @@ def _is_deletion(row: Row) -> bool:
     if deleted not in {True, False, None}:
         msg = f"deleted is {deleted!r}, neither True nor False"
         raise ValueError(msg)
-    if deleted and row.get("id") is None:
-        msg = "a deletion has no id"
+    if deleted and row.get("id") is None and row.get("sensor_id") is None:
+        msg = "a deletion has neither an id nor a sensor_id"
         raise ValueError(msg)
     return bool(deleted)
 

@@ -1,7 +1,8 @@
 """The identity of readings, as hashes of 128 bits, computed for a whole batch at once.
 
 Two messages are about the same reading if format, `id` and quantity are equal; without an `id`, if
-format, place, quantity and event time are. The hash is two multiplicative lanes over the id's
+sensor, quantity and event time are, whatever the format; without a sensor either, if format, place,
+quantity and event time are. The hash is two multiplicative lanes over the id's
 words of 8 bytes, finished like MurmurHash3 (Appleby 2011); it is spread well, but no protection
 against somebody who makes up ids to collide. It is part of the store's format: a change to it
 needs a new version of the index.
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.spans import PADDING, Ints, Spans, Words, gather_words
 
@@ -21,6 +24,9 @@ __all__ = ["identities"]
 
 LONG = 256
 """Bytes from which a text is hashed by BLAKE2b instead, one at a time: such ids are rare."""
+
+BY_SENSOR = ""
+"""Stands for the format of readings that are told apart by their sensor."""
 
 FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 FINISH = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -31,26 +37,46 @@ def identities(batch: pa.RecordBatch) -> tuple[Words, Words]:
     """The hash of each reading's identity.
 
     Args:
-        batch: with at least the columns `format`, `id`, `quantity`, `event_time`, `longitude` and
-            `latitude` of schema `READINGS`.
+        batch: with at least the columns `format`, `id`, `sensor_id`, `quantity`, `event_time`,
+            `longitude` and `latitude` of schema `READINGS`.
 
     Returns:
         The upper and the lower 64 bits, one number a row.
     """
     high, low = _seeds(batch)
     ids = batch.column("id")
+    if not ids.null_count:
+        _add_texts(high, low, ids)
+        return _finished(high, low)
+    sensors = batch.column("sensor_id")
+    unnamed = ids.is_null().to_numpy(zero_copy_only=False)
+    by_sensor = unnamed & sensors.is_valid().to_numpy(zero_copy_only=False)
+    if by_sensor.any():
+        quantities = batch.column("quantity")
+        texts = quantities.dictionary.to_pylist()
+        seeds = np.array([_seed(BY_SENSOR, text) for text in texts], np.uint64)
+        rows = np.flatnonzero(by_sensor)
+        high[rows], low[rows] = seeds[np.asarray(quantities.indices)[rows]].T
+        names = sensors.dictionary_decode().cast(ids.type)
+        ids = pc.if_else(pa.array(by_sensor), names, ids)
     _add_texts(high, low, ids)
-    if ids.null_count:
-        rows = np.flatnonzero(np.asarray(ids.is_null()))
-        for name in ("longitude", "latitude", "event_time"):
-            column = batch.column(name).take(pa.array(rows))
-            if pa.types.is_timestamp(column.type):
-                words = np.asarray(column.view(pa.int64()).fill_null(0)).view(np.uint64)
-            else:
-                # Adding 0.0 makes one zero of the two.
-                words = (np.asarray(column.fill_null(np.nan)) + 0.0).view(np.uint64)
-            high[rows], low[rows] = _stirred(high[rows], low[rows], words)
+    _add_words_of(high, low, batch, ("longitude", "latitude"), np.flatnonzero(unnamed & ~by_sensor))
+    _add_words_of(high, low, batch, ("event_time",), np.flatnonzero(unnamed))
     return _finished(high, low)
+
+
+def _add_words_of(
+    high: Words, low: Words, batch: pa.RecordBatch, names: Sequence[str], rows: Ints
+) -> None:
+    """Stirs columns of some rows into their states."""
+    for name in names:
+        column = batch.column(name).take(pa.array(rows))
+        if pa.types.is_timestamp(column.type):
+            words = np.asarray(column.view(pa.int64()).fill_null(0)).view(np.uint64)
+        else:
+            # Adding 0.0 makes one zero of the two.
+            words = (np.asarray(column.fill_null(np.nan)) + 0.0).view(np.uint64)
+        high[rows], low[rows] = _stirred(high[rows], low[rows], words)
 
 
 def _seeds(batch: pa.RecordBatch) -> tuple[Words, Words]:

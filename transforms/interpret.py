@@ -125,7 +125,7 @@ def reading_batch(
     rows: npt.NDArray[np.int64],
     message_format: MessageFormat,
     source: str,
-    arrived_at: int | None = None,
+    arrived_at: int | Ints | None = None,
 ) -> pa.RecordBatch:
     """The given rows as a batch of readings.
 
@@ -134,8 +134,8 @@ def reading_batch(
         rows: which rows, all good.
         message_format: says the quantity.
         source: where the rows came from.
-        arrived_at: when they were brought, in microseconds since the epoch: the version of those
-            that have none; None for files.
+        arrived_at: when they were brought, in microseconds since the epoch, all at once or each
+            of the given rows: the version of those that have none; None for files.
 
     Returns:
         A batch of schema `READINGS`.
@@ -155,12 +155,14 @@ def reading_batch(
     gone = deleted if deleted.any() else None
     arrivals = pa.nulls(count, moment)
     if arrived_at is not None:
-        arrivals = pa.repeat(pa.scalar(arrived_at, moment), count)
+        moments = np.broadcast_to(np.asarray(arrived_at, np.int64), count)
+        arrivals = pa.array(np.ascontiguousarray(moments)).view(moment)
         versions = np.where(kinds == VersionKind.NONE, arrived_at, versions)
         kinds = np.maximum(kinds, np.int8(VersionKind.ARRIVAL))
     return pa.RecordBatch.from_arrays(
         [
             (columns.ids if whole else columns.ids.take(rows)).to_arrow(),
+            pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int32()), pa.array([], pa.string())),
             pa.DictionaryArray.from_arrays(same, [message_format.quantity]),
             pa.array(pick(columns.times), mask=gone).view(moment),
             pa.array(pick(columns.longitudes), mask=gone),

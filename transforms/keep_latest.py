@@ -50,7 +50,8 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
     """Keeps the newest version of each reading.
 
     Elements in are batches of schema `PLACED_READINGS`. Readings are told apart by message format,
-    `id` and quantity; without an `id` by format, place, quantity and event time. The greater
+    `id` and quantity; without an `id` by sensor, quantity and event time; without a sensor either
+    by format, place, quantity and event time. The greater
     `version_kind` wins, then the greater `version`, then a deletion, then the greatest event time,
     longitude, latitude and value: the order in which they come never decides. The counters
     `duplicate` and `superseded` of the namespace `balance` count what is left out.

@@ -15,10 +15,11 @@ from transforms.check_arrival import ArrivalRule
 from transforms.fields import Fields
 from transforms.interpret import UNSURE, Columns, interpret, reading_batch
 from transforms.json_fields import read_json
+from transforms.payload import Messages, Payload
 from transforms.record_template import RecordTemplate
 from transforms.records import split_lines
-from transforms.rejections import place_in, rejections
-from transforms.spans import PADDING, Bytes, Ints, Spans
+from transforms.rejections import place_in, places_in, rejections
+from transforms.spans import PADDING, Bytes, Ints, Spans, padded
 from transforms.unusual_rows import unusual_rows
 
 __all__ = ["BlockParser", "Parsed"]
@@ -60,16 +61,41 @@ class _Origin:
         source: the file, topic or address.
         offset: where in it the block begins, in bytes; None where that means nothing.
         arrived_at: when it was brought, in microseconds since the epoch; None for files.
+        messages: the messages that it joins; None where it is one piece.
     """
 
     source: str
     offset: int | None
     arrived_at: int | None
+    messages: Messages | None = None
 
     @property
     def place(self) -> str:
-        """Source and offset as one text."""
-        return place_in(self.source, self.offset)
+        """Where the block begins, as one text."""
+        if self.messages is None or not len(self.messages.starts):
+            return place_in(self.source, self.offset)
+        return place_in(self.source, self.messages.places[0], self.messages.unit)
+
+    def arrivals(self, starts: Ints) -> int | Ints | None:
+        """When the records that begin there, in the padded text, were brought."""
+        if self.messages is None:
+            return self.arrived_at
+        return self.messages.arrived_at[self._numbers(starts)]
+
+    def places(self, starts: Ints) -> pa.Array:
+        """Where the records that begin there, in the padded text, stand in the source."""
+        if self.messages is not None:
+            known = self.messages.places
+            texts = pa.array(known).take(pa.array(self._numbers(starts)))
+            return places_in(self.source, texts, self.messages.unit)
+        if self.offset is None:
+            return pa.repeat(self.source, len(starts))
+        return places_in(self.source, pa.array(starts - PADDING + self.offset))
+
+    def _numbers(self, starts: Ints) -> Ints:
+        """The number of the message that holds each place of the padded text."""
+        assert self.messages is not None  # noqa: S101 - the callers have looked
+        return np.searchsorted(self.messages.starts, starts - PADDING, side="right") - 1
 
 
 class BlockParser:
@@ -94,6 +120,23 @@ class BlockParser:
         self._templates: list[RecordTemplate] = []
         self._learn_in = 0
 
+    def parse_payload(self, payload: Payload) -> Parsed:
+        """Reads what a source has brought.
+
+        Args:
+            payload: lines, or records that are already cut out.
+
+        Returns:
+            As `parse`.
+        """
+        origin = _Origin(payload.source, payload.offset, payload.arrived_at, payload.messages)
+        if payload.elements is None:
+            return self._parse(split_lines(payload.data), origin, lines=True)
+        starts, lengths = payload.elements
+        text = padded(payload.data) if isinstance(payload.data, bytes) else payload.data
+        records = Spans(text, np.asarray(starts) + PADDING, np.asarray(lengths))
+        return self._parse(records, origin, lines=False)
+
     def parse(
         self,
         data: bytes | Bytes,
@@ -114,8 +157,7 @@ class BlockParser:
             Every record as a reading or as a rejected record, in the order of the block except
             that those which fitted a template come first.
         """
-        records = split_lines(data)
-        return self.parse_records(records, source, offset, arrived_at=arrived_at, lines=True)
+        return self._parse(split_lines(data), _Origin(source, offset, arrived_at), lines=True)
 
     def parse_records(
         self,
@@ -135,10 +177,12 @@ class BlockParser:
             arrived_at: as for `parse`.
             lines: no record holds a newline.
         """
+        return self._parse(records, _Origin(source, offset, arrived_at), lines=lines)
+
+    def _parse(self, records: Spans, origin: _Origin, *, lines: bool) -> Parsed:
         parsed = Parsed(len(records))
         if not len(records):
             return parsed
-        origin = _Origin(source, offset, arrived_at)
         rest = self._by_template(records, parsed, origin, lines=lines)
         if len(rest) == len(records):
             self._by_json(records, records, parsed, origin)
@@ -234,7 +278,8 @@ class BlockParser:
         starts = records.starts if left is records else records.starts[rows]
         good = np.flatnonzero((columns.causes == 0) & sure)
         if len(good):
-            batch = reading_batch(columns, good, form, origin.place, origin.arrived_at)
+            arrivals = origin.arrivals(starts[fitting[good]])
+            batch = reading_batch(columns, good, form, origin.place, arrivals)
             self._take(batch, left, starts, fitting[good], parsed, origin)
         if len(good) == len(rows):
             return rows[:0]
@@ -261,8 +306,10 @@ class BlockParser:
                 cause[wrong] = self._causes.number(reason, detail)
         good = np.flatnonzero(columns.causes == 0)
         if len(good):
-            batch = reading_batch(columns, good, self._format, origin.place, origin.arrived_at)
-            self._take(batch, texts, records.starts, read.fields.rows[good], parsed, origin)
+            rows = read.fields.rows[good]
+            arrivals = origin.arrivals(records.starts[rows])
+            batch = reading_batch(columns, good, self._format, origin.place, arrivals)
+            self._take(batch, texts, records.starts, rows, parsed, origin)
         bad = np.flatnonzero(cause)
         if len(bad):
             self._reject(texts.take(bad), cause[bad], records.starts[bad], parsed, origin)
@@ -294,7 +341,7 @@ class BlockParser:
         self, texts: Spans, cause: Bytes, starts: Ints, parsed: Parsed, origin: _Origin
     ) -> None:
         """Adds rejected records; they begin at the starts, which count the padding."""
-        offsets = None if origin.offset is None else starts - PADDING + origin.offset
+        places = origin.places(starts)
         parsed.rejected.append(
-            rejections(texts, cause, self._causes, origin.source, offsets, hashed=self._hash_raw)
+            rejections(texts, cause, self._causes, places, hashed=self._hash_raw)
         )

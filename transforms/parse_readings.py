@@ -13,12 +13,14 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.message_formats import MESSAGE_FORMATS
+from schemas.reading import READINGS
 from transforms.allocator import keep_freed_memory
 from transforms.balance import REASONS, count
 from transforms.batches import stamped
 from transforms.check_arrival import ArrivalRule
 from transforms.parse_block import BlockParser, Parsed
 from transforms.payload import Oversized, Payload
+from transforms.reached import with_reached
 from transforms.records import split_array
 from transforms.rejections import one_rejection, place_in
 from transforms.spans import PADDING, Spans, padded
@@ -118,9 +120,18 @@ class _Parse(beam.DoFn):
     def start_bundle(self) -> None:
         self._messages: dict[Any, _Messages] = {}
 
-    def process(self, element: Message, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
+    def process(
+        self,
+        element: Message,
+        window: Any = beam.DoFn.WindowParam,
+        timestamp: Any = beam.DoFn.TimestampParam,
+    ) -> Iterator[Any]:
         if isinstance(element, Payload):
-            yield from _outputs(self._parse(element), window)
+            yield from _outputs(self._parser.parse_payload(element), window)
+            if element.reached is not None:
+                # After all else of the payload, so that who has stored this has stored that.
+                last = with_reached(READINGS.empty_table().to_batches()[0], element.reached)
+                yield WindowedValue(last, timestamp, (window,))
         elif isinstance(element, Oversized):
             yield from _outputs(_too_large(element), window)
         else:
@@ -148,15 +159,6 @@ class _Parse(beam.DoFn):
         if messages.on_many_lines:
             records = _cut(messages.on_many_lines)
             yield self._parser.parse_records(records, "message", None)
-
-    def _parse(self, payload: Payload) -> Parsed:
-        source, offset, arrived_at = payload.source, payload.offset, payload.arrived_at
-        if payload.elements is None:
-            return self._parser.parse(payload.data, source, offset, arrived_at=arrived_at)
-        starts, lengths = payload.elements
-        text = padded(payload.data) if isinstance(payload.data, bytes) else payload.data
-        records = Spans(text, np.asarray(starts) + PADDING, np.asarray(lengths))
-        return self._parser.parse_records(records, source, offset, arrived_at=arrived_at)
 
 
 class _Messages:

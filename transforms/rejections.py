@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from schemas.reading import REJECTED
 from schemas.reasons import Causes
-from transforms.spans import Ints, Spans
+from transforms.spans import Spans
 
-__all__ = ["MAX_RAW", "one_rejection", "place_in", "rejections"]
+__all__ = ["MAX_RAW", "one_rejection", "place_in", "places_in", "rejections"]
 
 MAX_RAW = 64 * 1024
 """Bytes of a record's text that are kept."""
@@ -27,8 +27,7 @@ def rejections(
     records: Spans,
     cause: npt.NDArray[np.uint8],
     causes: Causes,
-    source: str,
-    offsets: Ints | None,
+    places: pa.Array,
     *,
     hashed: bool = True,
 ) -> pa.RecordBatch:
@@ -38,8 +37,7 @@ def rejections(
         records: the rejected records, any bytes.
         cause: the number of each one's cause.
         causes: what the numbers mean.
-        source: the file, topic or address that they came from.
-        offsets: where in the source each begins, in bytes; None where that means nothing.
+        places: where each stands: the file, topic or address, and where in it.
         hashed: False may leave `raw_sha256` NULL where `raw` is the whole record.
 
     Returns:
@@ -47,11 +45,6 @@ def rejections(
     """
     raw, hashes = _raw_and_hashes(records, hashed=hashed)
     index = pa.array(cause.astype(np.int32) - 1)
-    if offsets is None:
-        places = pa.repeat(source, len(records))
-    else:
-        prefix = pa.scalar(place_in(source, ""))
-        places = pc.binary_join_element_wise(prefix, pc.cast(pa.array(offsets), pa.string()), "")
     now = pa.scalar(time.time_ns() // 1000).cast(REJECTED.field("rejected_at").type)
     return pa.RecordBatch.from_arrays(
         [
@@ -67,9 +60,15 @@ def rejections(
     )
 
 
-def place_in(source: str, offset: int | str | None) -> str:
+def place_in(source: str, offset: int | str | None, unit: str = "byte") -> str:
     """A place in a source as it is written everywhere: `/data/a.jsonl#byte=1540`."""
-    return source if offset is None else f"{source}#byte={offset}"
+    return source if offset is None else f"{source}#{unit}={offset}"
+
+
+def places_in(source: str, offsets: pa.Array, unit: str = "byte") -> pa.Array:
+    """Places in a source, each as `place_in` writes it."""
+    prefix = pa.scalar(place_in(source, "", unit))
+    return pc.binary_join_element_wise(prefix, pc.cast(offsets, pa.string()), "")
 
 
 def one_rejection(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.entries import ENTRIES, NO_PLACE
 from transforms.identity import identities
@@ -16,8 +17,9 @@ from transforms.spans import Bools, Ints, Words
 
 __all__ = ["Newest", "comparable", "entries_of", "joined", "newest", "same_rows", "version_order"]
 
+MOMENT = ENTRIES.field("event_time").type
 MISSING = {
-    "event_time": pa.scalar(0, ENTRIES.field("event_time").type),
+    "event_time": pa.scalar(0, MOMENT),
     "longitude": pa.scalar(NO_PLACE),
     "latitude": pa.scalar(NO_PLACE),
     "value_micros": pa.scalar(0, pa.int64()),
@@ -40,6 +42,9 @@ def entries_of(batch: pa.RecordBatch) -> pa.RecordBatch:
         "identity_low": pa.array(low),
         **{name: batch.column(name) for name in ENTRIES.names[2:]},
     }
+    if batch.column("deleted").true_count:
+        gone = batch.column("deleted")
+        columns["event_time"] = pc.if_else(gone, pa.scalar(None, MOMENT), columns["event_time"])
     for name, value in MISSING.items():
         if columns[name].null_count:
             columns[name] = columns[name].fill_null(value)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.local_store.archive_files import SCHEMA, TEXTS, row_groups, write_archive
+from connectors.local_store.archive_files import SCHEMA, row_groups, write_archive
 from connectors.local_store.dates import partition_of
 from connectors.local_store.records import StoredFile
 from connectors.local_store.rows_by_date import RowsByDate
@@ -48,7 +48,6 @@ def archive_rows(
     kinds = np.asarray(batch.column("version_kind"))
     has_none = kinds == VersionKind.NONE
     columns: dict[str, pa.Array] = {
-        "sensor_id": pa.nulls(count, TEXTS),
         "value": _values(batch.column("value_micros")),
         "version": pa.nulls(count, pa.int64())
         if has_none.all()

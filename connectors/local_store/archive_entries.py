@@ -34,8 +34,8 @@ TEXT_COLUMNS = [field.name for field in SCHEMA if field.type == TEXTS]
 BATCH_ROWS = 131_072
 EVENT_TIME = SCHEMA.get_field_index("event_time")
 
-CONTENT = ["format", "id", "quantity", "event_time", "longitude", "latitude", "value"]
-CONTENT += ["region_code", "region", "version", "version_kind", "deleted"]
+CONTENT = ["format", "id", "sensor_id", "quantity", "event_time", "longitude", "latitude"]
+CONTENT += ["value", "region_code", "region", "version", "version_kind", "deleted"]
 """The columns of which entries are made."""
 
 OF_THE_RUN = ["run_id", "ingested_at", "too_late"]
@@ -150,7 +150,7 @@ def entries_of_rows(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         return
     kinds = rows.column("version_kind")
     numbers = [VersionKind[name.upper()] for name in kinds.dictionary.to_pylist()]
-    columns = {name: rows.column(name) for name in ("format", "id")}
+    columns = {name: rows.column(name) for name in ("format", "id", "sensor_id")}
     for name in ENTRIES.names[2:]:
         if name == "value_micros":
             columns[name] = _micros(rows.column("value"))

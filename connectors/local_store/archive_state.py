@@ -31,8 +31,8 @@ KEY = "archive"
 """The key of the manifest."""
 
 SAME_ROW = (
-    "format, id, quantity, version_kind, version, deleted, event_time, longitude, latitude, "
-    "value, region_code"
+    "format, id, sensor_id, quantity, version_kind, version, deleted, event_time, longitude, "
+    "latitude, value, region_code"
 )
 """What rows have in common that say the same."""
 

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["LocalStore"]
+
+POSITIONS = "positions"
+"""The key of the manifest."""
 
 LOCK_SECONDS = 600.0
 """A commit that merges a large index takes minutes; one that is killed holds no lock."""
@@ -143,7 +147,21 @@ class LocalStore:
             whole = in_order(whole)
         return write_indexed(self.folder, as_indexed(whole, run_id))
 
-    def commit(self, run: RunRecord, files: Iterable[StoredFile]) -> Committed:
+    def positions(self) -> dict[str, int]:
+        """How far parts of sources have been read: where a new run goes on.
+
+        Raises:
+            StoreError: the manifest is broken or has a newer format.
+        """
+        positions: dict[str, int] = read_document(self.folder).get(POSITIONS, {})
+        return positions
+
+    def commit(
+        self,
+        run: RunRecord,
+        files: Iterable[StoredFile],
+        reached: Mapping[str, int] = MappingProxyType({}),
+    ) -> Committed:
         """Makes the files of a run count, all of them at once.
 
         The means become totals: the newest that the store has of each window, plus the run's
@@ -157,6 +175,8 @@ class LocalStore:
         Args:
             run: the run; its `run_id` must be its own.
             files: what `write` and `write_entries` returned.
+            reached: how far parts of sources have been read, when all that they brought up to there
+                is committed with this or has been before; a part never goes back.
 
         Returns:
             What the commit has changed.
@@ -168,7 +188,12 @@ class LocalStore:
         """
         listed = list(files)
         with self.transaction() as change:
-            return commit_run(change, run, listed)
+            done = commit_run(change, run, listed)
+            if reached:
+                before = change.document.get(POSITIONS, {})
+                farther = {part: max(at, before.get(part, 0)) for part, at in reached.items()}
+                change.set({POSITIONS: {**before, **farther}})
+            return done
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:

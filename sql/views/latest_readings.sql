@@ -1,19 +1,18 @@
 -- The current version of every reading; readings that were deleted are left out.
--- Two rows are about one reading if format, id and quantity are equal; without an id, if format,
--- place, quantity and event time are.
+-- Two rows are about one reading if format, id and quantity are equal; without an id, if sensor,
+-- quantity and event time are; without a sensor either, if format, place, quantity and event time
+-- are.
 WITH ordered AS (
   SELECT
     *,
     ROW_NUMBER() OVER (
       PARTITION BY
-        format, quantity, id,
-        IF(
-          id IS NULL,
-          CONCAT(
-            IFNULL(CAST(longitude + 0.0 AS STRING), '-'), ' ',
-            IFNULL(CAST(latitude + 0.0 AS STRING), '-'), ' ',
-            CAST(IFNULL(UNIX_MICROS(event_time), 0) AS STRING)),
-          NULL)
+        quantity, id,
+        IF(id IS NULL AND sensor_id IS NOT NULL, NULL, format),
+        IF(id IS NULL, sensor_id, NULL),
+        IF(id IS NULL, UNIX_MICROS(event_time), NULL),
+        IF(id IS NULL AND sensor_id IS NULL, longitude + 0.0, NULL),
+        IF(id IS NULL AND sensor_id IS NULL, latitude + 0.0, NULL)
       ORDER BY
         CASE version_kind WHEN 'version' THEN 3 WHEN 'updated_at' THEN 2 WHEN 'arrival' THEN 1
           ELSE 0 END DESC,
