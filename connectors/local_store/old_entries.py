@@ -31,7 +31,7 @@ __all__ = ["Forgotten", "forget"]
 MOST_ASKED = 1 << 24
 """Readings that the archive is asked about at one time, 400 MB; others are kept until next time."""
 
-IDENTITY = ["format", "id", "quantity", "event_time", "longitude", "latitude"]
+IDENTITY = ["format", "id", "sensor_id", "quantity", "event_time", "longitude", "latitude"]
 
 
 @dataclass

@@ -22,6 +22,7 @@ from transforms import AssignRegions, RegionalMeans
 from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows
 from transforms.keep_latest import KeepLatestVersion
+from transforms.payload import Reached
 from transforms.versions import entries_of
 from transforms.windows import HOURLY, SlidingWindow
 
@@ -159,17 +160,37 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert 2 < float(commit[0]) - time.time() <= 2.5
     assert end == [GlobalWindow().max_timestamp()]
     assert store.manifest().runs == ()
-    owed = Timer()
-    assert list(committer.commit_by_the_clock(files, waiting, owed)) == ["stream"]
+    held, owed = State(), Timer()
+    tick = files, waiting, held, commit, owed
+    assert list(committer.commit_by_the_clock(*tick)) == ["stream"]
     assert owed == []
     assert (list(files), list(waiting)) == ([], [])
     assert [past.status for past in store.manifest().runs] == ["running"]
     assert ask(tmp_path, "SELECT count(*) FROM rejected_readings") == [(2,)]
     # The clock may run once more though nothing has come.
-    assert list(committer.commit_by_the_clock(files, waiting, owed)) == []
-    assert list(committer.commit_the_rest(files, waiting)) == ["stream"]
+    assert list(committer.commit_by_the_clock(*tick)) == []
+    assert list(committer.commit_the_rest(files, waiting, held)) == ["stream"]
     assert [past.status for past in store.manifest().runs] == ["finished"]
     assert store.manifest().runs[0].counts == {"rejected_readings": 2}
+
+
+def test_how_far_a_source_was_read_is_committed_after_what_it_brought(committer, tmp_path):
+    store = LocalStore(tmp_path)
+    files, waiting, held, commit, end = Bag(), State(), State(), Timer(), Timer()
+    tick = files, waiting, held, commit, Timer()
+    for reached in (Reached("topic/0", 7), Reached("topic/1", 2), Reached("topic/0", 5)):
+        committer.process(("store", reached), files, waiting, commit, end)
+    list(committer.commit_by_the_clock(*tick))
+    assert store.positions() == {}
+    # The next commit comes by itself, though nothing more is written.
+    assert len(commit) == 2
+    list(committer.commit_by_the_clock(*tick))
+    assert store.positions() == {"topic/0": 7, "topic/1": 2}
+    assert len(commit) == 2
+    committer.process(("store", Reached("topic/1", 9)), files, waiting, commit, end)
+    committer.process(("store", Reached("topic/0", 6)), files, waiting, commit, end)
+    list(committer.commit_the_rest(files, waiting, held))
+    assert store.positions() == {"topic/0": 7, "topic/1": 9}
 
 
 def test_what_waits_for_a_pane_is_committed_after_a_while(committer, tmp_path, monkeypatch):
@@ -177,7 +198,7 @@ def test_what_waits_for_a_pane_is_committed_after_a_while(committer, tmp_path, m
     repeated = entries_of(assign_regions(batch_rows(ROWS[:1]), RegionIndex.default()))
     files = Bag(LocalStore(tmp_path).write_entries([repeated], "stream"))
     owed = Timer()
-    list(committer.commit_by_the_clock(files, State(), owed))
+    list(committer.commit_by_the_clock(files, State(), State(), Timer(), owed))
     assert 100 < float(owed[0]) - time.time() <= HOLD_SECONDS
     before = rows_of(tmp_path, *MEANS)
     monkeypatch.setattr(new_rows, "HOLD_SECONDS", -1.0)

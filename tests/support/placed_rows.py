@@ -24,6 +24,7 @@ def reading(number: int = 0, **changes: Any) -> dict[str, Any]:
     """A row of `PLACED_READINGS`; `region_code` also sets `region`."""
     row = {
         "id": f"reading-{number}",
+        "sensor_id": None,
         "quantity": "temperature",
         "event_time": NOON + number,
         "longitude": 2.35,
@@ -40,7 +41,9 @@ def reading(number: int = 0, **changes: Any) -> dict[str, Any]:
         "too_late": False,
     } | changes
     if row["deleted"]:
-        gone = ("event_time", "longitude", "latitude", "value_micros", "region_code")
+        gone = ["longitude", "latitude", "value_micros", "region_code"]
+        if row["id"] is not None or row["sensor_id"] is None:
+            gone.append("event_time")
         row |= dict.fromkeys(gone)
     return row | {"region": REGIONS[row["region_code"]]}
 
@@ -68,6 +71,7 @@ def readings(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.integers(0, 3))
     row = reading(
         id=draw(st.sampled_from(["a", "b", "", None])),
+        sensor_id=draw(st.sampled_from([None, "s1", "s2"])),
         quantity=draw(st.sampled_from(["temperature", "humidity"])),
         event_time=draw(st.sampled_from([0, NOON, NOON + 1, NOON + DAY])),
         longitude=draw(st.sampled_from([0.0, -0.0, 2.5, -61.5])),

@@ -24,6 +24,7 @@ def placed_batch(readings: Sequence[PlainReading]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array([str(number) for number in range(count)], pa.string()),
+            pa.array([None] * count, PLACED_READINGS.field("sensor_id").type),
             quantities.cast(pa.dictionary(pa.int8(), pa.string())),
             pa.array([reading[2] for reading in readings], pa.int64()).view(
                 pa.timestamp("us", tz="UTC")

@@ -36,6 +36,7 @@ def row(**changes):
         st.fixed_dictionaries(
             {
                 "id": st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=5)),
+                "sensor_id": st.one_of(st.none(), st.text(max_size=3)),
                 "quantity": st.sampled_from(["temperature", "humidity"]),
                 "event_time": st.datetimes(
                     datetime.datetime(1900, 1, 1),  # noqa: DTZ001 - Hypothesis adds the zone
@@ -103,6 +104,15 @@ def test_a_deletion_needs_an_id_alone():
     assert batch_rows(rows_of(batch)).equals(batch)
 
 
+def test_a_deletion_without_an_id_needs_sensor_and_time():
+    deletion = {"sensor_id": "7", "event_time": NOON, "deleted": True}
+    batch = batch_rows([deletion])
+    found = next(rows_of(batch))
+    assert (found["id"], found["sensor_id"], found["event_time"]) == (None, "7", NOON)
+    assert found["value"] is None
+    assert batch_rows([found]).equals(batch)
+
+
 def test_times_without_a_zone_are_utc_and_others_are_turned_to_it():
     naive = NOON.replace(tzinfo=None)
     paris = NOON.astimezone(datetime.timezone(datetime.timedelta(hours=1)))
@@ -138,7 +148,7 @@ def test_a_place_that_is_nan_is_no_place_and_numbers_become_text():
         ({"arrived_at": 5}, "a row is not a reading"),
         ({"deleted": "yes"}, "deleted is 'yes', neither True nor False"),
         ({"deleted": []}, "a row is not a reading"),
-        ({"deleted": True}, "a deletion has no id"),
+        ({"deleted": True}, "a deletion has neither an id nor a sensor_id"),
     ],
 )
 def test_a_row_that_is_no_reading_is_refused_in_a_sentence(wrong, says):

@@ -1,0 +1,258 @@
+"""ReadStream: sources that do not end, as payloads for ParseReadings."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
+
+from connectors.streams.event_times import EventTimes
+from connectors.streams.positions import StoredPositions
+from connectors.streams.readers import close_reader, open_reader
+from connectors.streams.source import ENDLESS, STOP, Part, Poll, Reader, Source
+from transforms.balance import count
+from transforms.payload import Payload, Reached
+
+__all__ = ["IDLE_POLICIES", "ReadStream", "Watermarks"]
+
+IDLE_POLICIES = ("clock", "hold")
+BUNDLE_SECONDS = 0.5
+"""How long a bundle goes on reading, at most: what it has read is parsed and counted then."""
+
+POLL_SECONDS = 0.1
+REST_SECONDS = 0.1
+"""How long a reader rests that has found nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Watermarks:
+    """How the watermark of a part follows the event times of its messages.
+
+    Attributes:
+        message_format: as for `ParseReadings`; the messages' own event times count.
+        out_of_orderness: seconds that the watermark stays behind the newest event time.
+        max_future: see `EventTimes`.
+        idle: what becomes of the watermark of a part that is read to its end and brings nothing for
+            `idle_after` seconds: `clock`: it follows the clock, `out_of_orderness` behind, so that
+            one silent part does not hold the windows of all back; `hold`: it stays.
+        idle_after: seconds.
+    """
+
+    message_format: str
+    out_of_orderness: int = 300
+    max_future: int = 300
+    idle: str = "clock"
+    idle_after: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown policy."""
+        if self.idle not in IDLE_POLICIES:
+            msg = f"what idle parts do is {' or '.join(IDLE_POLICIES)}, not {self.idle!r}"
+            raise ValueError(msg)
+
+
+class ReadStream(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]]):
+    """Reads sources that do not end.
+
+    Elements out are `Payload`s with their arrival, which say how far their part has been read.
+    Each part of a source is a restriction of a splittable DoFn of its own, with a watermark of its
+    own: the newest event time in its messages, less what they may be out of order.
+
+    Where the results go to a local store, a run goes on where the store says that former runs have
+    stored all; and the source hears how far that is (a Kafka group's offsets, a subscription's
+    acknowledgements). Without one, the source hears it when the runner has taken the bundle over.
+
+    Of the namespace `source`, the counters `messages` and `bytes_read` count what was read,
+    `idle_polls` how often a part was found idle, and the distribution `lag` says how many messages
+    were waiting behind each poll.
+
+    Args:
+        sources: the sources.
+        watermarks: how event time follows.
+        store: the folder of the local store that keeps the positions; None for none.
+        stop_when_idle: end a part that is read to its end and brings nothing for so many seconds;
+            None: never.
+
+    Attributes:
+        name: what `connectors.streams.readers` calls this pipeline: when it has ended,
+            `finish_reading` acknowledges what is stored and closes the readers of this process.
+
+    Raises:
+        InputError: from the pipeline, when a source cannot be read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        watermarks: Watermarks,
+        store: str | None = None,
+        stop_when_idle: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._sources, self._watermarks = list(sources), watermarks
+        self._store, self._stop_when_idle = store, stop_when_idle
+        self.name = uuid.uuid4().hex
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Payload]:
+        read = _Read(self.name, self._watermarks, self._store, self._stop_when_idle)
+        parts: Any = tuple[Any, Part]
+        return (
+            pbegin
+            | "Sources" >> beam.Create(self._sources).with_output_types(Any)
+            | "Parts" >> beam.ParDo(_Parts(self._store)).with_output_types(parts)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(read).with_output_types(Payload)
+        )
+
+
+class _Parts(beam.DoFn):
+    def __init__(self, store: str | None) -> None:
+        self._store = store
+
+    def process(self, element: Source) -> Iterator[tuple[Source, Part]]:
+        positions = {} if self._store is None else StoredPositions(self._store).read()
+        for part in element.parts(positions):
+            yield element, part
+
+
+class _Tracker(OffsetRestrictionTracker):
+    """A part is read by one reader: it can be stopped and gone on with, but not cut in two."""
+
+    def try_split(self, fraction_of_remainder: float) -> Any:
+        return super().try_split(0) if fraction_of_remainder == 0 else None
+
+    def is_bounded(self) -> bool:
+        return bool(self.current_restriction().stop < ENDLESS)
+
+
+class _Restrictions(RestrictionProvider):
+    def initial_restriction(self, element: tuple[Source, Part]) -> OffsetRange:
+        return OffsetRange(element[1].start, element[1].end)
+
+    def create_tracker(self, restriction: OffsetRange) -> _Tracker:
+        return _Tracker(restriction)
+
+    def restriction_size(self, _: tuple[Source, Part], restriction: OffsetRange) -> int:
+        return int(min(restriction.size(), 1 << 20))
+
+    def split(self, _: tuple[Source, Part], restriction: OffsetRange) -> Iterator[OffsetRange]:
+        yield restriction
+
+    def truncate(self, *_: Any) -> None:
+        return None
+
+
+class _FromTheBeginning(type(ManualWatermarkEstimator.default_provider())):  # type: ignore[misc]
+    """A part that has said nothing yet holds the watermark; one without any does not, on Prism."""
+
+    def initial_estimator_state(self, *_: Any) -> Timestamp:
+        return MIN_TIMESTAMP
+
+
+RESTRICTION = beam.DoFn.RestrictionParam(_Restrictions())
+ESTIMATOR = beam.DoFn.WatermarkEstimatorParam(_FromTheBeginning())
+
+
+class _Read(beam.DoFn):
+    def __init__(
+        self,
+        name: str,
+        watermarks: Watermarks,
+        store: str | None,
+        stop_when_idle: float | None,
+    ) -> None:
+        self._watermarks, self._store, self._stop_when_idle = watermarks, store, stop_when_idle
+        self._name = name
+
+    def setup(self) -> None:
+        self._positions = None if self._store is None else StoredPositions(self._store)
+        self._event_times = EventTimes(self._watermarks.message_format, self._watermarks.max_future)
+        # What is there by now stays: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: tuple[Source, Part],
+        tracker: Any = RESTRICTION,
+        estimator: Any = ESTIMATOR,
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+    ) -> Iterator[TimestampedValue]:
+        source, part = element
+        restriction = tracker.current_restriction()
+        position, end = restriction.start, restriction.stop
+        opened = open_reader(self._name, part.name, lambda: source.open(part))
+        until = time.monotonic() + BUNDLE_SECONDS
+        while position < end and not STOP.is_set():
+            poll = opened.reader.poll(position, POLL_SECONDS)
+            if poll.payload is not None:
+                if not tracker.try_claim(poll.position - 1):
+                    # Somebody else goes on here: what was read is read again.
+                    close_reader(self._name, part.name)
+                    return
+                opened.busy = time.monotonic()
+                yield self._output(poll, part, estimator)
+            position = poll.position
+            self._tell(opened.reader, part, poll, finalizer)
+            idle = time.monotonic() - opened.busy
+            if poll.caught_up and self._may_stop(idle):
+                break
+            if poll.payload is None and poll.caught_up:
+                self._follow_clock(idle, estimator)
+            looked_enough = poll.payload is None or poll.wait or time.monotonic() >= until
+            if looked_enough and position < end:
+                rest = poll.wait or (0 if poll.payload else REST_SECONDS)
+                tracker.defer_remainder(Duration.of(rest))
+                return
+        # The part is read to its end, or as far as is wanted.
+        tracker.try_claim(end)
+
+    def _output(self, poll: Poll, part: Part, estimator: Any) -> TimestampedValue:
+        assert poll.payload is not None  # noqa: S101 - the caller has looked
+        payload = dataclasses.replace(poll.payload, reached=Reached(part.name, poll.position))
+        count("messages", poll.records, "source")
+        count("bytes_read", payload.size, "source")
+        newest = self._event_times.newest(payload)
+        before = estimator.current_watermark()
+        if newest is not None:
+            self._advance(newest / 1e6 - self._watermarks.out_of_orderness, estimator)
+        # The readings get their own event times from the parser; this holds nothing back.
+        return TimestampedValue(payload, before or MIN_TIMESTAMP)
+
+    @staticmethod
+    def _advance(seconds: float, estimator: Any) -> None:
+        watermark = Timestamp.of(round(seconds, 6))
+        before = estimator.current_watermark()
+        if before is None or watermark > before:
+            estimator.set_watermark(watermark)
+
+    def _follow_clock(self, idle: float, estimator: Any) -> None:
+        if idle >= self._watermarks.idle_after:
+            count("idle_polls", 1, "source")
+            if self._watermarks.idle == "clock":
+                self._advance(time.time() - self._watermarks.out_of_orderness, estimator)
+
+    def _may_stop(self, idle: float) -> bool:
+        return self._stop_when_idle is not None and idle >= self._stop_when_idle
+
+    def _tell(self, reader: Reader, part: Part, poll: Poll, finalizer: Any) -> None:
+        if poll.lag is not None:
+            Metrics.distribution("source", "lag").update(poll.lag)
+        if self._positions is not None:
+            stored = self._positions.recent().get(part.name)
+            if stored is not None:
+                reader.stored(stored)
+        elif poll.payload is not None:
+            finalizer.register(lambda: reader.stored(poll.position))
