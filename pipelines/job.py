@@ -43,6 +43,9 @@ class Job:
         triggers: when the windows of a stream are written.
         max_future: seconds that a reading's event time may lie ahead of its arrival.
         remember_versions: seconds that a stream remembers a version.
+        out_of_orderness: seconds that a stream's watermark stays behind the newest event time.
+        idle_after: seconds after which a silent part of a source is idle.
+        stop_when_idle: seconds after which such a part ends; None: never.
         shards: shares in which versions are compared; None for the transform's default.
         spill_folder: where entries are written that are shuffled; None to shuffle them themselves.
     """
@@ -55,6 +58,9 @@ class Job:
     triggers: Triggers
     max_future: int
     remember_versions: int
+    out_of_orderness: int
+    idle_after: int
+    stop_when_idle: int | None
     shards: int | None = None
     spill_folder: str | None = None
 
@@ -103,7 +109,6 @@ def job_of(options: argparse.Namespace) -> Job:
         windows = tuple(parse_window(text) for text in options.window)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    seconds("out_of_orderness")
     try:
         triggers = Triggers(
             early_every=seconds("early_every") or None,
@@ -121,4 +126,7 @@ def job_of(options: argparse.Namespace) -> Job:
         triggers=triggers,
         max_future=seconds("max_future"),
         remember_versions=seconds("remember_versions"),
+        out_of_orderness=seconds("out_of_orderness"),
+        idle_after=seconds("idle_after"),
+        stop_when_idle=seconds("stop_when_idle") or None,
     )

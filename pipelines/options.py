@@ -54,10 +54,11 @@ class Option:
 OPTIONS = (
     Option(
         "input",
-        "files of readings: paths or globs of .jsonl, .json, .jsonl.gz, .json.gz",
+        "files of readings: paths or globs of .jsonl, .json, .jsonl.gz, .json.gz; or streams: "
+        "kafka://HOST:PORT/TOPIC, pubsub://projects/P/subscriptions/S, https://…",
         default=(str(SAMPLE),),
         many=True,
-        metavar="GLOB",
+        metavar="URI",
     ),
     Option("output", "the folder of the local store", default="results", metavar="DIR"),
     Option(
@@ -113,6 +114,25 @@ OPTIONS = (
         "out_of_orderness",
         "streams: how far the watermark stays behind the newest event time",
         default="5m",
+        metavar="TIME",
+    ),
+    Option(
+        "idle",
+        "streams: what the watermark of a silent part of a source does: it follows the clock, or "
+        "holds all windows back",
+        default="clock",
+        choices=("clock", "hold"),
+    ),
+    Option(
+        "idle_after",
+        "streams: how long a part that is read to its end must be silent for that",
+        default="1m",
+        metavar="TIME",
+    ),
+    Option(
+        "stop_when_idle",
+        "streams: end when every source is read to its end and silent for so long; 0s: never",
+        default="0s",
         metavar="TIME",
     ),
     Option(

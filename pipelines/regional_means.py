@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
-import io
-import logging
 import os
 import re
 import sys
 import threading
-import time
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from pipelines.console import fail, noticed_interrupts, write_out
+from pipelines.console import fail, noticed_interrupts
 from pipelines.job import Job, job_of
 from pipelines.options import UsageError, check_beam_options, parse_options
 from pipelines.startup import import_beam, needs_cloud
@@ -108,6 +103,8 @@ def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
 
     try:
         return _run(options, rest, job)
+    except UsageError as error:
+        return fail(str(error), USAGE)
     except Exception as error:
         if interrupted.is_set():
             # A library in whose midst the interrupt came has made another error of it.
@@ -120,72 +117,22 @@ def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
 
 
 def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
-    import apache_beam as beam  # noqa: PLC0415
+    from connectors.streams.uris import split_inputs  # noqa: PLC0415
 
-    from connectors.input_files import InputError, match_inputs, open_file, pieces  # noqa: PLC0415
-    from connectors.local_sink import Run  # noqa: PLC0415
-    from connectors.local_store import LocalStore, StoreError  # noqa: PLC0415
-    from connectors.read_files import BYTES_READ, DAMAGED, SOURCE, ReadFiles  # noqa: PLC0415
-    from pipelines.local_runner import LocalRunner  # noqa: PLC0415
-    from pipelines.progress import hidden_errors, progress_bar  # noqa: PLC0415
-    from pipelines.summary import as_json, as_text, summarise  # noqa: PLC0415
-    from transforms.balance import REASONS, closes, names_in, read_balance  # noqa: PLC0415
+    files, streams = split_inputs(options.input)
+    if files and streams:
+        msg = (
+            f"{files[0]} ends and {streams[0]} does not: give them runs of their own, at the same "
+            "time or one after the other; the store adds them up"
+        )
+        raise UsageError(msg)
+    if streams:
+        from pipelines.stream_run import run_stream  # noqa: PLC0415
 
-    began = time.monotonic()
-    files = match_inputs(options.input)
-    total = sum(file.size for file in files)
-    if total == 0:
-        msg = f"nothing to read: all files that match {' '.join(options.input)} are empty"
-        raise InputError(msg)
-    for file in files:
-        open_file(file).close()
-    store = LocalStore(job.output)
-    store.prepare()
-    # What the store holds already is computed for these readings, too.
-    job = job.with_windows(store.families()).for_size(files)
-    run = Run(
-        run_id=uuid.uuid4().hex,
-        revision=store.next_revision(),
-        started_at=datetime.datetime.now(datetime.UTC),
-        inputs=tuple(options.input),
-        windows=tuple((window.size, window.period) for window in job.windows),
-    )
-    if not options.verbose:
-        logging.disable(logging.CRITICAL)
-    local = LocalRunner(rest, total, len(list(pieces(files))))
-    pipeline = beam.Pipeline(runner=local.runner, options=local.options)
-    plain = total if not any(file.is_gzip for file in files) else None
-    shown = not options.quiet and options.format == "table"
-    with (
-        contextlib.nullcontext() if options.verbose else hidden_errors(),
-        job.spilling(enabled=bool(local.forks)) as spilling_job,
-        local.workers([(SOURCE, BYTES_READ), ("balance", "read")]) as state,
-        progress_bar(plain, state, shown=shown),
-    ):
-        build(pipeline | "Read" >> ReadFiles(files), spilling_job, run)
-        result = pipeline.run()
-        result.wait_until_finish()
-    balance = read_balance(result.metrics())
-    damaged = tuple(sorted(names_in(result.metrics(), DAMAGED)))
-    size = names_in(result.metrics(), SOURCE).get(BYTES_READ, 0)
-    if not closes(balance):
-        return fail(f"the balance does not close, which is a fault of this program: {balance}", 1)
-    if balance["read"] == 0:
-        reason = "; ".join(damaged) or "nothing but blank lines and empty arrays"
-        msg = f"the input holds no readings: {reason}"
-        raise InputError(msg)
-    if options.quiet:
-        return 0
-    seconds = time.monotonic() - began
-    rejected = names_in(result.metrics(), REASONS)
-    try:
-        summary = summarise(options.output, run.run_id, balance, rejected, damaged, seconds, size)
-    except StoreError as error:
-        return fail(f"the results are stored, but cannot be shown: {error}", FAILURE)
-    text = as_json(summary) if options.format == "json" else as_text(summary)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    return write_out(lambda: print(text), "the results are stored, but cannot be shown")
+        return run_stream(options, rest, job, streams).tell(options)
+    from pipelines.batch_run import run_batch  # noqa: PLC0415
+
+    return run_batch(options, rest, job).tell(options)
 
 
 def _sentence(error: Exception) -> str:

@@ -105,7 +105,9 @@ class ReadStream(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]])
         self.name = uuid.uuid4().hex
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Payload]:
-        read = _Read(self.name, self._watermarks, self._store, self._stop_when_idle)
+        # A runner complains of bundles that ask to be finalized and then do not.
+        kind = _ReadFinalized if self._store is None else _Read
+        read = kind(self.name, self._watermarks, self._store, self._stop_when_idle)
         parts: Any = tuple[Any, Part]
         return (
             pbegin
@@ -184,11 +186,12 @@ class _Read(beam.DoFn):
 
     @beam.DoFn.unbounded_per_element()
     def process(
-        self,
-        element: tuple[Source, Part],
-        tracker: Any = RESTRICTION,
-        estimator: Any = ESTIMATOR,
-        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        self, element: tuple[Source, Part], tracker: Any = RESTRICTION, estimator: Any = ESTIMATOR
+    ) -> Iterator[TimestampedValue]:
+        yield from self._read(element, None, tracker, estimator)
+
+    def _read(
+        self, element: tuple[Source, Part], finalizer: Any, tracker: Any, estimator: Any
     ) -> Iterator[TimestampedValue]:
         source, part = element
         restriction = tracker.current_restriction()
@@ -254,5 +257,20 @@ class _Read(beam.DoFn):
             stored = self._positions.recent().get(part.name)
             if stored is not None:
                 reader.stored(stored)
-        elif poll.payload is not None:
+        elif poll.payload is not None and finalizer is not None:
             finalizer.register(lambda: reader.stored(poll.position))
+
+
+class _ReadFinalized(_Read):
+    """The same, where no store says what is stored: it is taken to be when the runner has it."""
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: tuple[Source, Part],
+        # Beam passes this one by its place, and the others by name.
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = RESTRICTION,
+        estimator: Any = ESTIMATOR,
+    ) -> Iterator[TimestampedValue]:
+        yield from self._read(element, finalizer, tracker, estimator)

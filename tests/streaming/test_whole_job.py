@@ -64,6 +64,9 @@ def run_stream(stream, folder):
         triggers=Triggers(allowed_lateness=2 * HOUR * 60),
         max_future=300,
         remember_versions=HOUR * 60,
+        out_of_orderness=300,
+        idle_after=60,
+        stop_when_idle=None,
     )
     store = LocalStore(folder)
     store.prepare()

@@ -1,0 +1,50 @@
+"""Which runner a stream gets, and the options without which it would lose data."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+
+from connectors.input_files import InputError
+from pipelines.prism import find_prism, running_prism
+
+__all__ = ["stream_options"]
+
+PRISM, FLINK = "PrismRunner", "FlinkRunner"
+NO_STREAMS = {
+    "FnApiRunner": "it holds every result to the end of the input, and a stream has none",
+    "BundleBasedDirectRunner": "it cannot poll a source",
+}
+
+
+@contextlib.contextmanager
+def stream_options(arguments: Sequence[str]) -> Iterator[PipelineOptions]:
+    """The options of a stream's pipeline, while its runner runs.
+
+    Without a runner's name it is Prism, which is started here and stopped after the block.
+
+    Args:
+        arguments: Beam's options as the user gave them.
+
+    Raises:
+        InputError: the runner runs no streams, or is not there.
+    """
+    options = PipelineOptions(list(arguments))
+    standard, portable = options.view_as(StandardOptions), options.view_as(PortableOptions)
+    standard.streaming = True
+    runner = standard.runner
+    if runner in {None, "DirectRunner"}:
+        runner = standard.runner = PRISM
+    if runner in NO_STREAMS:
+        msg = f"{runner} runs no streams: {NO_STREAMS[runner]}; use {PRISM} or {FLINK}"
+        raise InputError(msg)
+    if runner == PRISM and not portable.job_endpoint:
+        named = options.get_all_options().get("prism_location")
+        with running_prism(find_prism(named)) as address:
+            portable.job_endpoint = address
+            portable.environment_type = portable.environment_type or "LOOPBACK"
+            yield options
+        return
+    yield options
