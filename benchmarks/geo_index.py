@@ -16,8 +16,8 @@ import numpy as np
 import shapely
 
 from benchmarks.peers.regions import Regions, read_regions
-from benchmarks.places import PLACES
 from geo import RegionIndex
+from simulation.places import PLACES
 
 __all__ = ["main", "rows"]
 

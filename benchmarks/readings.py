@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.defects import DEFECTS, FIELDS, REASONS
-from benchmarks.places import PLACES
+from simulation import chance
+from simulation.byte_columns import CLOCK, table, write_decimal, write_uuid
+from simulation.places import PLACES
 
 __all__ = ["Recipe", "make_lines"]
 
@@ -36,9 +38,9 @@ WIDTHS = {
     "open": 1,
     "id": 44,
     "timestamp": 34,
-    "lat": 19,
-    "lon": 19,
-    "temperature": 29,
+    "lat": 20,
+    "lon": 20,
+    "temperature": 30,
     "country": 26,
     "close": 1,
     "newline": 1,
@@ -95,7 +97,7 @@ class Recipe:
         every = self._repeat_every
         if not every:
             return numbers
-        earlier = _upper(_draw(self.seed, 8, numbers), 2**31) % np.maximum(numbers, 1)
+        earlier = chance.upper(chance.draw(self.seed, 8, numbers), 2**31) % np.maximum(numbers, 1)
         earlier -= earlier % every == every - 1
         return np.where(numbers % every == every - 1, earlier, numbers)
 
@@ -106,20 +108,7 @@ class Recipe:
 
 
 REASON_OF_DEFECT = np.array([REASONS.index(defect.reason) for defect in DEFECTS])
-
-
-def _table(values: list[str]) -> Bytes:
-    """Strings as rows of bytes, NULs first."""
-    encoded = [value.encode() for value in values]
-    width = max(map(len, encoded))
-    return np.array([list(value.rjust(width, b"\0")) for value in encoded], np.uint8)
-
-
-HEX = _table([f"{i:04x}" for i in range(65_536)])
-DIGITS = _table([f"{i:04d}" for i in range(10_000)])
-WHOLE = _table([str(i) for i in range(181)])
-CLOCK = _table([str(datetime.timedelta(seconds=i)).rjust(8, "0") for i in range(SECONDS_A_DAY)])
-COUNTRIES = _table([f'"country":"{place.country}"' for place in PLACES])
+COUNTRIES = table([f'"country":"{place.country}"' for place in PLACES])
 LATITUDES = np.array([round(place.latitude * DEGREE) for place in PLACES], np.int64)
 LONGITUDES = np.array([round(place.longitude * DEGREE) for place in PLACES], np.int64)
 WEIGHTS = np.cumsum([place.weight for place in PLACES])
@@ -138,29 +127,6 @@ def _template() -> Bytes:
 TEMPLATE = _template()
 
 
-def _mix(values: Hashes) -> Hashes:
-    """SplitMix64's finalizer, a bijection of 64-bit integers."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def _draw(seed: int, purpose: int, numbers: Integers) -> Hashes:
-    """One random 64-bit integer for each reading's number, another for each purpose."""
-    base = _mix(np.array([seed], np.uint64)) + np.uint64(purpose)
-    return _mix(_mix(base) + numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-
-
-def _upper(draw: Hashes, below: int) -> Integers:
-    """The upper half of a draw as an integer from 0 to `below` - 1."""
-    return (((draw >> np.uint64(32)) * np.uint64(below)) >> np.uint64(32)).astype(np.int64)
-
-
-def _lower(draw: Hashes, below: int) -> Integers:
-    """The lower half of a draw as an integer from 0 to `below` - 1."""
-    return _upper(draw << np.uint64(32), below)
-
-
 def _shuffle(numbers: Integers, count: int, seed: int) -> Integers:
     """A permutation of 0 to `count` - 1, without holding it in memory.
 
@@ -169,7 +135,7 @@ def _shuffle(numbers: Integers, count: int, seed: int) -> Integers:
     """
     bits = max(2, (count - 1).bit_length())
     mask, shift = np.uint64(2**bits - 1), np.uint64((bits + 1) // 2)
-    draws = _draw(seed, 6, np.arange(4)) | np.uint64(1)
+    draws = chance.draw(seed, 6, np.arange(4)) | np.uint64(1)
     result = numbers.astype(np.uint64)
     walking = np.arange(len(result))
     while len(walking):
@@ -180,28 +146,6 @@ def _shuffle(numbers: Integers, count: int, seed: int) -> Integers:
         result[walking] = values
         walking = walking[values >= np.uint64(count)]
     return result.astype(np.int64)
-
-
-def _scatter(draw: Hashes, radius: Integers) -> Integers:
-    """A distance within the radius either way, denser towards 0: the product of two uniforms."""
-    side = _upper(draw, 2**32) - 2**31
-    return (((side * _lower(draw, 2**31)) >> 31) * radius) >> 31
-
-
-def _write_decimal(columns: Bytes, values: Integers, decimals: int) -> None:
-    """Writes `values` / 10^`decimals` as JSON prints it: without trailing zeros but the first."""
-    whole, fraction = np.divmod(np.abs(values), 10**decimals)
-    columns[:, 0] = np.where(values < 0, ord("-"), 0)
-    columns[:, 1:4] = WHOLE[whole]
-    columns[:, 4] = ord(".")
-    end = 5 + decimals
-    columns[:, end - 4 : end] = DIGITS[fraction % 10_000]
-    if decimals > 4:
-        columns[:, 5 : end - 4] = DIGITS[fraction // 10_000][:, 8 - decimals :]
-    rows = np.arange(len(columns))
-    for column in range(end - 1, 5, -1):
-        rows = rows[columns[rows, column] == ord("0")]
-        columns[rows, column] = 0
 
 
 def _temperatures(draw: Hashes, latitudes: Integers, seconds: Integers) -> Integers:
@@ -217,15 +161,10 @@ def _write_fields(lines: Bytes, recipe: Recipe, numbers: Integers) -> None:
     def columns(field: str, start: int = 0) -> Bytes:
         return lines[:, OFFSETS[field] + start : OFFSETS[field] + WIDTHS[field]]
 
-    draws = [_draw(recipe.seed, purpose, numbers) for purpose in range(6)]
-    words = np.stack(draws[:2], axis=1).astype("<u8").view("<u2").astype(np.int64)
-    words[:, 3] = words[:, 3] & 0x0FFF | 0x4000  # a UUID of version 4
-    words[:, 4] = words[:, 4] & 0x3FFF | 0x8000
+    draws = [chance.draw(recipe.seed, purpose, numbers) for purpose in range(6)]
     identity = columns("id", len('"id":'))
     identity[:, [0, 37]] = ord('"')
-    identity[:, [9, 14, 19, 24]] = ord("-")
-    for word, start in enumerate([1, 5, 10, 15, 20, 25, 29, 33]):
-        identity[:, start : start + 4] = HEX[words[:, word]]
+    write_uuid(identity[:, 1:37], *draws[:2])
 
     second = numbers * (recipe.days * SECONDS_A_DAY) // recipe.records
     day, clock = np.divmod(second, SECONDS_A_DAY)
@@ -233,27 +172,27 @@ def _write_fields(lines: Bytes, recipe: Recipe, numbers: Integers) -> None:
     stamp[:, [0, 20]] = ord('"')
     first = int(day.min())
     dates = [str(FIRST_DAY + datetime.timedelta(days=i)) for i in range(first, int(day.max()) + 1)]
-    stamp[:, 1:11] = _table(dates)[day - first]
+    stamp[:, 1:11] = table(dates)[day - first]
     stamp[:, 11] = ord(" ")
     stamp[:, 12:20] = CLOCK[clock]
 
-    place = np.searchsorted(WEIGHTS, _upper(draws[2], int(WEIGHTS[-1])), side="right")
-    radius = np.where(_lower(draws[2], 16) == 0, COUNTRYSIDE_RADIUS, TOWN_RADIUS)
-    latitudes = LATITUDES[place] + _scatter(draws[3], radius)
-    longitudes = LONGITUDES[place] + _scatter(draws[4], radius)
-    _write_decimal(columns("lat", len('"lat":')), latitudes, 7)
-    _write_decimal(columns("lon", len('"lon":')), longitudes, 7)
+    place = np.searchsorted(WEIGHTS, chance.upper(draws[2], int(WEIGHTS[-1])), side="right")
+    radius = np.where(chance.lower(draws[2], 16) == 0, COUNTRYSIDE_RADIUS, TOWN_RADIUS)
+    latitudes = LATITUDES[place] + chance.scatter(draws[3], radius)
+    longitudes = LONGITUDES[place] + chance.scatter(draws[4], radius)
+    write_decimal(columns("lat", len('"lat":')), latitudes, 7)
+    write_decimal(columns("lon", len('"lon":')), longitudes, 7)
     temperatures = _temperatures(draws[5], latitudes, clock)
-    _write_decimal(columns("temperature", len('"temperature":')), temperatures, 4)
+    write_decimal(columns("temperature", len('"temperature":')), temperatures, 4)
     columns("country")[:, : COUNTRIES.shape[1]] = COUNTRIES[place]
 
 
 def _spoil(lines: Bytes, recipe: Recipe, numbers: Integers) -> Integers:
     """Turns the recipe's share of lines into bad ones; returns how many for each of `REASONS`."""
-    draw = _draw(recipe.seed, 7, numbers)
+    draw = chance.draw(recipe.seed, 7, numbers)
     below = int(Fraction(str(recipe.bad)) * 2**32)
-    rows = np.flatnonzero(_upper(draw, 2**32) < below)
-    kinds = _lower(draw[rows], len(DEFECTS))
+    rows = np.flatnonzero(chance.upper(draw, 2**32) < below)
+    kinds = chance.lower(draw[rows], len(DEFECTS))
     for kind, defect in enumerate(DEFECTS):
         mine = rows[kinds == kind]
         for part, text in defect.edits.items():

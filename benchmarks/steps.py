@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from benchmarks.format_messages import KINDS, make_block
 from benchmarks.measure import median
 from benchmarks.report import Section, Target
 from geo import RegionIndex
@@ -28,6 +29,8 @@ BLOCK = 8 << 20
 BLOCKS = 8
 ROUNDS = 5
 SHARDS = 16
+MESSAGES = 40_000
+BAD_SHARES = (0.0, 0.01, 0.1, 0.5, 1.0)
 
 
 def _blocks(path: Path) -> list[bytes]:
@@ -106,6 +109,36 @@ def single_steps(good: Path, bad: Path) -> Section:
     )
 
 
+def message_formats(messages: int = MESSAGES) -> Section:
+    """Times parsing messages of every format, recognised by themselves, by share of bad ones.
+
+    Args:
+        messages: how many of each.
+    """
+    rows, rates, sizes = [], {}, {}
+    for kind in KINDS:
+        costs = []
+        for share in BAD_SHARES:
+            block = [make_block(kind, messages, share)]
+            parser = BlockParser()
+            read = parser.parse(block[0], "benchmark").read
+            cost = _nanoseconds(lambda: parser.parse(block[0], "benchmark"), read)  # noqa: B023
+            costs.append(cost)
+            if not share:
+                rates[kind], sizes[kind] = 1e9 / cost, 1e3 * len(block[0]) / (cost * read)
+        rows.append([kind, f"{sizes[kind]:.0f}", *(f"{cost:.0f}" for cost in costs)])
+    first = next(iter(KINDS))
+    slowest = min(min(rates[kind] / rates[first], sizes[kind] / sizes[first]) for kind in KINDS)
+    return Section(
+        "Message formats",
+        f"Processor time of parsing {messages:,} messages of each format, `--message_format auto`. "
+        "An entry of an `air_quality` message is a reading.",
+        ["Messages", "MB/s, all good", *(f"ns, {100 * share:g} % bad" for share in BAD_SHARES)],
+        rows,
+        [Target("The time of the slowest kind, relative to `regional`", 1 / slowest, 2.0)],
+    )
+
+
 def places() -> Section:
     """Times placing points by several mixes of places."""
     from benchmarks import geo_index  # noqa: PLC0415 - its cost must not fall on the steps above
@@ -126,7 +159,7 @@ def main() -> None:
     parser.add_argument("good", type=Path)
     parser.add_argument("bad", type=Path)
     chosen = parser.parse_args()
-    sections = [single_steps(chosen.good, chosen.bad), places()]
+    sections = [single_steps(chosen.good, chosen.bad), message_formats(), places()]
     print(json.dumps([dataclasses.asdict(section) for section in sections]))
 
 

@@ -94,12 +94,20 @@ class Readings:
         size: rows in a batch.
         duplicates: share of rows that repeat one of the batch before.
         versions: share of rows that are a new version of one of the batch before.
+        sensors: how many sensors measure; 0 for readings that name none.
     """
 
-    def __init__(self, size: int, duplicates: float, versions: float) -> None:
+    def __init__(self, size: int, duplicates: float, versions: float, sensors: int = 0) -> None:
+        self._names = pa.array([f"sensor-{number}" for number in range(sensors)], pa.string())
         self._size, self._draw = size, np.random.default_rng(1)
         self._duplicates, self._versions = int(size * duplicates), int(size * versions)
         self._last: pa.RecordBatch | None = None
+
+    def _sensors(self) -> pa.DictionaryArray:
+        if not len(self._names):
+            return pa.nulls(self._size, pa.dictionary(pa.int32(), pa.string()))
+        numbers = self._draw.integers(0, len(self._names), self._size)
+        return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int32)), self._names)
 
     def batch(self, second: int) -> pa.RecordBatch:
         """The batch of a second."""
@@ -111,11 +119,16 @@ class Readings:
             ids[-self._versions :] = known[: self._versions]
             versions[-self._versions :] = second
         moments = pa.array(np.full(size, second * MICROS)).view(pa.timestamp("us", tz="UTC"))
+        sensors = self._sensors()
         regions = pa.array(draw.integers(0, 18, size).astype(np.int8))
+        if not sensors.null_count:
+            # A sensor stays where it is.
+            regions = pa.array((np.asarray(sensors.indices) % 18).astype(np.int8))
         zeros = pa.array(np.zeros(size, np.int8))
         named = [[f"{name}{number}" for number in range(18)] for name in ("", "Region ")]
         columns: dict[str, Any] = {
             "id": pa.array(ids).cast(pa.string()),
+            "sensor_id": sensors,
             "quantity": pa.DictionaryArray.from_arrays(zeros, ["temperature"]),
             "event_time": moments,
             "longitude": pa.array(draw.random(size)),
@@ -141,13 +154,15 @@ class Readings:
         return new
 
 
-def one_hour(rate: int, size: int, duplicates: float, versions: float) -> dict[str, float]:
+def one_hour(
+    rate: int, size: int, duplicates: float, versions: float, sensors: int = 0
+) -> dict[str, float]:
     """Nanoseconds of processor time a reading of each step, after an hour that is not timed."""
     pack: Any = PackByIdentity(SHARDS)
     remember: Any = RememberVersions(REMEMBER, BEHIND)
     remember.setup()
     states = [State() for _ in range(SHARDS)]
-    readings = Readings(size, duplicates, versions)
+    readings = Readings(size, duplicates, versions, sensors)
     spent = dict.fromkeys(("pack", "remember", "release"), 0.0)
     bundles = REMEMBER * rate // size
     for number in range(2 * bundles):
@@ -180,14 +195,15 @@ def one_hour(rate: int, size: int, duplicates: float, versions: float) -> dict[s
     return {step: 1e9 * taken / (bundles * size) for step, taken in spent.items()}
 
 
-def remembering(rate: int = 2000, size: int = 100_000) -> Section:
+def remembering(rate: int = 2000, size: int = 100_000, sensors: int = 0) -> Section:
     """Times a stream's memory of versions.
 
     Args:
         rate: readings a second; an hour of them is remembered.
         size: readings in a bundle.
+        sensors: how many sensors measure; 0 for readings by region alone.
     """
-    costs = {name: one_hour(rate, size, *shares) for name, shares in SHARES.items()}
+    costs = {name: one_hour(rate, size, *shares, sensors) for name, shares in SHARES.items()}
     worst = max(cost["remember"] + cost["release"] for cost in costs.values())
     return Section(
         "Versions in a stream",
@@ -206,8 +222,10 @@ def main() -> None:
     )
     parser.add_argument("--rate", type=int, default=2000, help="readings a second")
     parser.add_argument("--bundle", type=int, default=100_000, help="readings in a bundle")
+    parser.add_argument("--sensors", type=int, default=0, help="sensors that measure")
     chosen = parser.parse_args()
-    print(json.dumps(dataclasses.asdict(remembering(chosen.rate, chosen.bundle))))
+    section = remembering(chosen.rate, chosen.bundle, chosen.sensors)
+    print(json.dumps(dataclasses.asdict(section)))
 
 
 if __name__ == "__main__":

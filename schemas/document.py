@@ -28,6 +28,15 @@ A view: the newest row of every region, quantity and window of all kinds but the
 Columns: `region_code, region, quantity, window_size, window_period, window_start, window_end,
 count, mean, min, max, stddev, revision, pane, emitted_at`.
 
+## `sensor_means`
+
+A view: the newest row of every sensor, quantity and window that holds readings, for windows of all
+kinds. A run writes them with `--group_by sensor` or `both`; by region, only for readings without a
+place.
+
+Columns: `sensor_id, quantity, window_size, window_period, window_start, window_end, count, mean,
+min, max, stddev, revision, pane, emitted_at`.
+
 ## `latest_readings`
 
 A view: the current version of every reading in the archive, by the rules of
@@ -51,7 +60,11 @@ earliest `ingested_at`, however many runs read it. In BigQuery this is the table
 and `latest_readings` picks one of several.
 """,
     "regional_means_revisions": """\
-Every row that any run wrote. The views show the newest of each window.
+Every row of a region that any run wrote. The views show the newest of each window.
+""",
+    "sensor_means_revisions": """\
+Every row of a sensor that any run wrote. `sensor_means` shows the newest of each window. In the
+local store the rows of both tables lie in the same files.
 """,
     "rejected_readings": """\
 Each record that is not a reading, or came too late. The local store shows each once.

@@ -26,8 +26,28 @@ ENTRIES = pa.schema(
         _named("latitude", pa.float64(), "NO_PLACE where there is none or it is deleted."),
         _named("value_micros", pa.int64(), "0 where deleted."),
         _named("quantity", pa.dictionary(pa.int8(), pa.string()), "What was measured."),
-        _named("region_code", pa.dictionary(pa.int8(), pa.string()), "NULL: none.", nullable=True),
-        _named("region", pa.dictionary(pa.int8(), pa.string()), "NULL: none.", nullable=True),
+        _named(
+            "region_code",
+            pa.dictionary(pa.int8(), pa.string()),
+            "Where it lies; NULL: in no region.",
+            nullable=True,
+        ),
+        _named(
+            "region",
+            pa.dictionary(pa.int8(), pa.string()),
+            "The region in whose windows it counts; NULL: in none.",
+            nullable=True,
+        ),
+        _named(
+            "sensor_id",
+            pa.dictionary(pa.int32(), pa.string()),
+            "The sensor in whose windows it counts; NULL: in none.",
+            nullable=True,
+        ),
     ]
 )
-"""Columns of a batch of entries. It can be added to windows like a batch of placed readings."""
+"""Columns of a batch of entries. It can be added to windows like a batch of placed readings.
+
+`region_code` says in which class of the balance an entry is; `region` and `sensor_id` say in which
+series of windows it counts, as `transforms.grouping` has decided: in none, one or two.
+"""

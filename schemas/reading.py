@@ -10,6 +10,7 @@ import enum
 
 import pyarrow as pa
 
+from schemas.series import ALL_MEANS
 from schemas.tables import arrow_schema
 
 __all__ = ["MEANS", "PLACED_READINGS", "READINGS", "REJECTED", "VersionKind"]
@@ -126,11 +127,10 @@ PLACED_READINGS = READINGS.append(
 """Columns of a batch after AssignRegions."""
 
 MEANS = pa.schema(
-    field
-    for field in arrow_schema("regional_means_revisions")
-    if field.name not in {"revision", "emitted_at", "run_id"}
+    field for field in ALL_MEANS if field.name not in {"revision", "emitted_at", "run_id"}
 )
-"""Columns of a batch of results; revision and run are added where they are stored."""
+"""Columns of a batch of results, those of regions and of sensors; revision and run are added where
+they are stored."""
 
 REJECTED = pa.schema(field for field in arrow_schema("rejected_readings") if field.name != "run_id")
 """Columns of a batch of rejected records; the run is added where they are stored."""

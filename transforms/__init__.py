@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from transforms.keep_latest import KeepLatestVersion
     from transforms.parse_readings import ParseReadings
     from transforms.payload import Payload
+    from transforms.place_devices import PlaceDevices
     from transforms.regional_means import HourlyMeans, RegionalMeans, SlidingMeans
+    from transforms.rejected_messages import RejectedToMessages
+    from transforms.result_messages import ToMessages
     from transforms.triggers import Triggers
     from transforms.windows import HOURLY, SLIDING, SlidingWindow, parse_window
 
@@ -24,9 +27,12 @@ __all__ = [
     "KeepLatestVersion",
     "ParseReadings",
     "Payload",
+    "PlaceDevices",
     "RegionalMeans",
+    "RejectedToMessages",
     "SlidingMeans",
     "SlidingWindow",
+    "ToMessages",
     "ToRows",
     "Triggers",
     "parse_window",
@@ -38,6 +44,9 @@ HOMES = {
     "keep_latest": ("KeepLatestVersion",),
     "parse_readings": ("ParseReadings",),
     "payload": ("Payload",),
+    "place_devices": ("PlaceDevices",),
+    "rejected_messages": ("RejectedToMessages",),
+    "result_messages": ("ToMessages",),
     "triggers": ("Triggers",),
     "regional_means": ("HourlyMeans", "RegionalMeans", "SlidingMeans"),
     "windows": ("HOURLY", "SLIDING", "SlidingWindow", "parse_window"),

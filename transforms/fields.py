@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.numbers import Numbers
-from transforms.spans import Bools, Spans
+from transforms.spans import PADDING, Bools, Bytes, Ints, Spans
 
 __all__ = ["DOUBT", "MISSING", "NULL", "NUMBER", "OTHER", "STRING", "Fault", "Field", "Fields"]
 
@@ -33,6 +34,12 @@ class Field:
     kinds: npt.NDArray[np.uint8]
     numbers: Numbers | None = None
 
+    @classmethod
+    def missing(cls, count: int, buffer: Bytes) -> Field:
+        """A field that no record has, in a padded text."""
+        nothing = np.zeros(count, np.int64)
+        return cls(Spans(buffer, nothing + PADDING, nothing), np.full(count, MISSING, np.uint8))
+
     def take(self, rows: npt.NDArray[np.int64]) -> Field:
         """The field of some rows only."""
         numbers = None if self.numbers is None else self.numbers.take(rows)
@@ -45,11 +52,32 @@ class Fields:
 
     Attributes:
         rows: the records' numbers.
-        by_key: a field for each key that was asked for.
+        by_path: a field for each path that was asked for: of the records, or, where the path
+            goes through an array, of the entries of all these arrays.
+        owners: of which of the `rows` each entry is; None where there are none.
+        entries: which of its array each entry is, from 0.
+        odd: which entries are no objects.
+        quantity: which of the layout's quantities all of them measure; None where each says it.
     """
 
     rows: npt.NDArray[np.int64]
-    by_key: dict[str, Field]
+    by_path: dict[str, Field]
+    owners: Ints | None = None
+    entries: Ints | None = None
+    odd: Bools | None = None
+    quantity: int | None = None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Fields:
+        """The fields of some of the rows, which have no entries yet."""
+        # What no record has is one field under many paths.
+        taken = {id(field): field for field in self.by_path.values()}
+        taken = {key: field.take(rows) for key, field in taken.items()}
+        by_path = {path: taken[id(field)] for path, field in self.by_path.items()}
+        return Fields(self.rows[rows], by_path)
+
+    def only(self, paths: Sequence[str]) -> Fields:
+        """The same with some of the paths only."""
+        return Fields(self.rows, {path: self.by_path[path] for path in paths})
 
 
 @dataclass(frozen=True)
@@ -59,9 +87,14 @@ class Fault:
     Attributes:
         wrong: which ones.
         reason: one of `schemas.reasons.REASONS`, or `DOUBT`.
-        detail: the case as a sentence.
+        detail: the case as a sentence; `{}` in it stands for the name of the field, if there are
+            several.
+        names: these names.
+        which: the number of each record's name.
     """
 
     wrong: Bools
     reason: str
     detail: str
+    names: Sequence[str] = ()
+    which: Ints | None = None

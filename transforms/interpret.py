@@ -2,228 +2,242 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from schemas.message_formats import MessageFormat
-from schemas.reading import READINGS, VersionKind
-from schemas.reasons import Causes
-from transforms.fields import DOUBT, MISSING, NULL, NUMBER, OTHER, Fault, Field, Fields
-from transforms.measurements import read_measurements
+from schemas.reasons import REASONS, Causes
+from transforms.blame import Blame
+from transforms.columns import Columns
+from transforms.fields import DOUBT, NUMBER, STRING, Fault, Field, Fields
+from transforms.layouts import Codes, Known
+from transforms.measurements import (
+    Measurements,
+    choose_values,
+    read_measurements,
+    read_times,
+    read_values,
+    spread,
+)
 from transforms.message_versions import read_deletions, read_versions
-from transforms.spans import Bools, Floats, Ints, Spans
+from transforms.required_fields import odd_entries, what_is_lacking, wrong_names
+from transforms.spans import PADDING, Bools, Ints, Spans, padded
 
-__all__ = ["UNSURE", "Columns", "interpret", "reading_batch"]
+__all__ = ["interpret"]
 
-UNSURE = 255
-"""The cause of a record on which only a JSON parser can decide."""
-
-LONGEST_DECIMAL = 32
-"""Bytes of the longest number with a fraction that is kept as it is written."""
+URGENCY = {reason: number for number, reason in enumerate((DOUBT, *REASONS))}
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns of n readings, and `causes`: 0 where good, else the number of the cause.
-
-    Where `deleted`, times, places and values mean nothing.
-    """
-
-    ids: Spans
-    times: Ints
-    longitudes: Floats
-    latitudes: Floats
-    micros: Ints
-    in_france: Bools
-    versions: Ints
-    version_kinds: npt.NDArray[np.int8]
-    deleted: Bools
-    causes: npt.NDArray[np.uint8]
-
-    @classmethod
-    def join(cls, pieces: Sequence[Columns]) -> Columns:
-        """The rows of all pieces, whose ids stand in the same buffer."""
-
-        def joined(name: str) -> npt.NDArray:
-            return np.concatenate([getattr(piece, name) for piece in pieces])
-
-        starts = np.concatenate([piece.ids.starts for piece in pieces])
-        lengths = np.concatenate([piece.ids.lengths for piece in pieces])
-        names = [one.name for one in dataclass_fields(cls) if one.name != "ids"]
-        ids = Spans(pieces[0].ids.buffer, starts, lengths)
-        return cls(ids, **{name: joined(name) for name in names})
-
-
-def interpret(
-    fields: Fields, message_format: MessageFormat, causes: Causes, *, strict: bool = False
-) -> Columns:
+def interpret(fields: Fields, known: Known, causes: Causes, *, strict: bool = False) -> Columns:
     """Reads the fields as the format says.
 
     Args:
-        fields: of n records; keys that the format does not name are not looked at.
-        message_format: which key is what.
+        fields: of n records; paths that the format does not name are not looked at.
+        known: the layout of the records: which path is what.
         causes: gives the numbers of the causes; new ones are added.
         strict: the fields are those of records that fit a template: none is missing, but the
             numbers' text has not been through a JSON parser. What may not be exact JSON
             syntax gets the cause `UNSURE`, and so do rare forms of timestamps and versions.
 
     Returns:
-        n rows. Where several things are wrong with a record, the first in the order of
+        A row for each reading, good or bad, and for each record that is wrong as a whole; first
+        those that are. Where several things are wrong with one, the first in the order of
         `schemas.reasons.REASONS` is its cause; what is wrong with `deleted` or a version comes
-        after all others. In a deletion only the id and the version are looked at.
+        after all others. In a deletion only the identity and the version are looked at.
     """
-    form, by_key = message_format, fields.by_key
+    layout = known.layout
+    fields = _with_constants(fields, known)
     count = len(fields.rows)
-    cause = np.zeros(count, np.uint8)
-
-    def blame(faults: Iterable[Fault], among: npt.NDArray[np.int64] | None = None) -> None:
-        for fault in faults:
-            if fault.wrong.any():
-                rows = np.flatnonzero(fault.wrong) if among is None else among[fault.wrong]
-                if fault.reason == DOUBT:
-                    cause[rows] = UNSURE
-                else:
-                    cause[rows[cause[rows] == 0]] = causes.number(fault.reason, fault.detail)
-
-    deleted, doubts = read_deletions(fields, form)
+    blame = Blame(count, causes)
+    deleted, doubts = read_deletions(fields, layout)
+    alone = layout.entries is None
+    chosen, value, which = _chosen(fields, known) if alone else (None, None, None)
     if not strict:
-        blame(_lacks(by_key, form, deleted))
-    blame(_wrong_ids(by_key[form.id], form, strict=strict))
-    rows = None if strict else np.flatnonzero((cause == 0) & ~deleted)
-    if rows is None or len(rows) == count:
-        measured = read_measurements(by_key, form, strict=strict)
-        blame(measured.faults)
-    else:
-        # Whoever is blamed already is spared the cost of reading the rest.
-        left = {key: field.take(rows) for key, field in by_key.items()}
-        measured = read_measurements(left, form)
-        blame(measured.faults, rows)
-        measured = measured.spread(rows, count)
-    versions = read_versions(fields, form, strict=strict)
-    blame([*doubts, *versions.faults])
-    return Columns(
-        by_key[form.id].spans,
+        blame.put(what_is_lacking(fields.by_path, layout, deleted, value, which))
+    blame.put(wrong_names(fields.by_path, layout, deleted, strict=strict))
+    if chosen is not None:
+        blame.put([_unknown_quantity(chosen, known)])
+    measured, micros = _measured(fields, known, blame, deleted, (chosen, value, which), strict)
+    versions = read_versions(fields, layout, strict=strict)
+    blame.put([*doubts, *versions.faults])
+    nothing = np.zeros(count, np.int64)
+    columns = Columns(
+        fields.rows,
+        None,
+        _spans(fields, layout.paths.get("id")),
+        _spans(fields, layout.paths.get("sensor_id")),
+        np.full(count, known.number, np.int8),
+        nothing.astype(np.int8) if chosen is None else known.codes.take(np.maximum(chosen, 0)),
         measured.times,
         measured.longitudes,
         measured.latitudes,
-        measured.micros,
+        nothing if micros is None else micros,
         measured.in_france,
         versions.numbers,
         versions.kinds,
         deleted,
-        cause,
+        blame.cause,
+    )
+    return columns if alone else _with_entries(fields, known, columns, causes, strict=strict)
+
+
+def _measured(
+    fields: Fields,
+    known: Known,
+    blame: Blame,
+    deleted: Bools,
+    values: tuple[Codes | None, Field | None, Ints | None],
+    strict: bool,
+) -> tuple[Measurements, Ints | None]:
+    """Time, place and value of those that are not blamed, and not deleted if that spares them."""
+    layout, count = known.layout, len(fields.rows)
+    chosen, value, which = values
+    rows = None if strict else np.flatnonzero((blame.cause == 0) & ~deleted)
+    if rows is None or len(rows) == count:
+        measured = read_measurements(fields.by_path, layout, strict=strict)
+        faults, micros, among = measured.faults, None, None
+        if value is not None and chosen is not None:
+            micros, more = read_values(value, known, chosen, which, strict=strict)
+            faults = [*faults, *more]
+    else:
+        # Whoever is blamed already is spared the cost of reading the rest.
+        left = fields.only([path for path in fields.by_path if "[]" not in path]).take(rows)
+        measured = read_measurements(left.by_path, layout)
+        faults, micros, among = measured.faults, None, rows
+        if value is not None and chosen is not None:
+            part = None if which is None else which[rows]
+            micros, more = read_values(value.take(rows), known, chosen[rows], part)
+            faults, micros = [*faults, *more], spread(micros, rows, count)
+        measured = measured.spread(rows, count)
+    blame.put(sorted(faults, key=lambda fault: URGENCY[fault.reason]), among)
+    if not strict and not layout.has_id and deleted.any():
+        gone = np.flatnonzero((blame.cause == 0) & deleted)
+        path = layout.paths["event_time"]
+        times, fault = read_times(fields.by_path[path].spans.take(gone), path, hasty=False)
+        blame.put([fault], gone)
+        measured.times[gone] = times.micros
+    return measured, micros
+
+
+def _chosen(fields: Fields, known: Known) -> tuple[Codes, Field, Ints | None]:
+    """Which of the layout's quantities each measures, and the field with the value."""
+    selector, by_path = known.layout.selector, fields.by_path
+    if fields.quantity is not None:
+        quantity = tuple(known.layout.quantities.values())[fields.quantity]
+        path = next(path for path in quantity.values if path in by_path)
+        count = len(fields.rows)
+        which = np.full(count, known.layout.values.index(path))
+        return np.full(count, fields.quantity, np.int8), by_path[path], which
+    if selector is None:
+        field = by_path[known.layout.values[0]]
+        chosen = np.zeros(len(field.kinds), np.int8)
+    else:
+        said = by_path[selector]
+        chosen = known.names.codes(said.spans)
+        chosen[said.kinds != STRING] = -1
+    return chosen, *choose_values(by_path, known, chosen)
+
+
+def _unknown_quantity(chosen: Codes, known: Known) -> Fault:
+    listed = ", ".join(known.names.texts)
+    detail = f"the field {known.layout.selector} is not one of {listed}"
+    return Fault(chosen < 0, "wrong_type", detail)
+
+
+def _with_entries(
+    fields: Fields, known: Known, messages: Columns, causes: Causes, *, strict: bool
+) -> Columns:
+    """The rows of the entries; of messages that are wrong as a whole there is one each."""
+    layout = known.layout
+    owners, entries = fields.owners, fields.entries
+    assert owners is not None and entries is not None  # noqa: S101, PT018 - who calls has looked
+    empty = np.bincount(owners, minlength=len(messages)) == 0
+    if empty.any():
+        empty &= messages.causes == 0
+        detail = f"the field {layout.entries} holds no reading"
+        messages.causes[empty] = causes.number("missing_field", detail)
+    good = messages.causes == 0
+    by_path = {path: fields.by_path[path] for path in fields.by_path if "[]" in path}
+    odd = fields.odd
+    if not good.all():
+        kept = np.flatnonzero(good[owners])
+        owners, entries = owners[kept], entries[kept]
+        by_path = {path: field.take(kept) for path, field in by_path.items()}
+        odd = None if odd is None else odd[kept]
+    blame = Blame(len(owners), causes)
+    deleted = messages.deleted[owners]
+    chosen, value, which = _chosen(Fields(owners, by_path), known)
+    if not strict:
+        if odd is not None:
+            blame.put(odd_entries(odd, layout))
+        selector = layout.selector
+        blame.put(what_is_lacking(by_path, layout, deleted, value, which, selector=selector))
+    blame.put([_unknown_quantity(chosen, known)])
+    rows = np.flatnonzero((blame.cause == 0) & ~deleted) if not strict else np.arange(len(owners))
+    if len(rows) == len(owners):
+        micros, faults = read_values(value, known, chosen, which, strict=strict)
+        blame.put(faults)
+    else:
+        part = None if which is None else which[rows]
+        micros, faults = read_values(value.take(rows), known, chosen[rows], part)
+        blame.put(faults, rows)
+        micros = spread(micros, rows, len(owners))
+    codes = known.codes.take(np.maximum(chosen, 0))
+    wrong = np.flatnonzero(~good)
+    return _joined(messages, wrong, owners, entries, codes, micros, blame.cause)
+
+
+def _joined(
+    messages: Columns,
+    wrong: Ints,
+    owners: Ints,
+    entries: Ints,
+    quantities: Codes,
+    micros: Ints,
+    causes: npt.NDArray[np.uint16],
+) -> Columns:
+    """Wrong messages, one row each, and the entries of the others, with what their message says."""
+    every = np.concatenate([wrong, owners]) if len(wrong) else owners
+    nothing = np.zeros(len(wrong), np.int64)
+    return Columns(
+        messages.rows[every],
+        np.concatenate([nothing - 1, entries]),
+        None if messages.ids is None else messages.ids.take(every),
+        None if messages.sensors is None else messages.sensors.take(every),
+        messages.layouts[every],
+        np.concatenate([nothing.astype(np.int8), quantities]),
+        messages.times[every],
+        messages.longitudes[every],
+        messages.latitudes[every],
+        np.concatenate([nothing, micros]),
+        messages.in_france[every],
+        messages.versions[every],
+        messages.version_kinds[every],
+        messages.deleted[every],
+        np.concatenate([messages.causes[wrong], causes]),
     )
 
 
-def reading_batch(
-    columns: Columns,
-    rows: npt.NDArray[np.int64],
-    message_format: MessageFormat,
-    source: str,
-    arrived_at: int | Ints | None = None,
-) -> pa.RecordBatch:
-    """The given rows as a batch of readings.
-
-    Args:
-        columns: what `interpret` gave.
-        rows: which rows, all good.
-        message_format: says the quantity.
-        source: where the rows came from.
-        arrived_at: when they were brought, in microseconds since the epoch, all at once or each
-            of the given rows: the version of those that have none; None for files.
-
-    Returns:
-        A batch of schema `READINGS`.
-    """
-    count = len(rows)
-    whole = count == len(columns.times)
-
-    def pick(values: npt.NDArray) -> npt.NDArray:
-        return values if whole else values[rows]
-
-    same = pa.array(np.zeros(count, np.int8))
-    moment = READINGS.field("event_time").type
-    deleted, versions, kinds = (
-        pick(values) for values in (columns.deleted, columns.versions, columns.version_kinds)
-    )
-    # Arrow sees a mask's bits one by one: most batches need none.
-    gone = deleted if deleted.any() else None
-    arrivals = pa.nulls(count, moment)
-    if arrived_at is not None:
-        moments = np.broadcast_to(np.asarray(arrived_at, np.int64), count)
-        arrivals = pa.array(np.ascontiguousarray(moments)).view(moment)
-        versions = np.where(kinds == VersionKind.NONE, arrived_at, versions)
-        kinds = np.maximum(kinds, np.int8(VersionKind.ARRIVAL))
-    return pa.RecordBatch.from_arrays(
-        [
-            (columns.ids if whole else columns.ids.take(rows)).to_arrow(),
-            pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int32()), pa.array([], pa.string())),
-            pa.DictionaryArray.from_arrays(same, [message_format.quantity]),
-            pa.array(pick(columns.times), mask=gone).view(moment),
-            pa.array(pick(columns.longitudes), mask=gone),
-            pa.array(pick(columns.latitudes), mask=gone),
-            pa.array(pick(columns.micros), mask=gone),
-            pa.array(pick(columns.in_france)),
-            pa.DictionaryArray.from_arrays(same, [source]),
-            pa.array(versions),
-            pa.array(kinds),
-            pa.array(deleted),
-            arrivals,
-            pa.DictionaryArray.from_arrays(same, [message_format.name]),
-        ],
-        schema=READINGS,
-    )
+def _with_constants(fields: Fields, known: Known) -> Fields:
+    """The fields, with those that an older schema version has not and that are always the same."""
+    constants = known.layout.constants
+    if not constants:
+        return fields
+    by_path = dict(fields.by_path)
+    for path, constant in constants.items():
+        in_entries = "[]" in path and fields.owners is not None
+        count = len(fields.owners) if in_entries else len(fields.rows)  # type: ignore[arg-type]
+        text = str(constant).encode()
+        kind = STRING if isinstance(constant, str) else NUMBER
+        spans = Spans(
+            padded(text),
+            np.full(count, PADDING, np.int64),
+            np.full(count, len(text), np.int64),
+        )
+        by_path[path] = Field(spans, np.full(count, kind, np.uint8))
+    return replace(fields, by_path=by_path)
 
 
-def _lacks(by_key: Mapping[str, Field], form: MessageFormat, deleted: Bools) -> Iterator[Fault]:
-    """Which messages lack a field, or have something there that is no string and no number."""
-    some_deleted = bool(deleted.any())
-    for kind, reason, says in (
-        (MISSING, "missing_field", "the field {} is missing"),
-        (NULL, "null_value", "the field {} is null"),
-        (OTHER, "wrong_type", "the field {} is not {}"),
-    ):
-        for key in form.required:
-            wrong = by_key[key].kinds == kind
-            if some_deleted and key != form.id:
-                wrong &= ~deleted
-            yield Fault(wrong, reason, says.format(key, _wanted(key, form)))
-
-
-def _wrong_ids(identifier: Field, form: MessageFormat, *, strict: bool) -> Iterator[Fault]:
-    if strict:
-        yield Fault(_leading_zero(identifier), DOUBT, "a number may not be JSON")
-    fractional = (identifier.kinds == NUMBER) & _not_integer(identifier)
-    detail = f"the field {form.id} is not {_wanted(form.id, form)}"
-    yield Fault(fractional, "wrong_type", detail)
-
-
-def _wanted(key: str, form: MessageFormat) -> str:
-    return "a string or an integer" if key in (form.id, form.time) else "a number"
-
-
-def _not_integer(field: Field) -> Bools:
-    """Where the text of a number has a dot, an exponent or a letter (NaN)."""
-    if not (field.kinds == NUMBER).any():
-        return np.zeros(len(field.kinds), bool)
-    text = field.spans.gather(field.spans.starts, LONGEST_DECIMAL)
-    other = ((text - np.uint8(0x30)) > 9) & (text != 0x2D)
-    inside = np.arange(LONGEST_DECIMAL) < field.spans.lengths[:, None]
-    return np.asarray((other & inside).any(axis=1))
-
-
-def _leading_zero(field: Field) -> Bools:
-    """Where an integer begins with a zero that is not all of it."""
-    if not (field.kinds == NUMBER).any():
-        return np.zeros(len(field.kinds), bool)
-    buffer, starts = field.spans.buffer, field.spans.starts
-    negative = buffer[starts] == 0x2D
-    digits = field.spans.lengths - negative
-    # `-0` is the number 0, whose text has no sign.
-    zero = (buffer[starts + negative] == 0x30) & ((digits > 1) | negative)
-    return np.asarray((field.kinds == NUMBER) & (zero | (digits == 0)))
+def _spans(fields: Fields, path: str | None) -> Spans | None:
+    return None if path is None else fields.by_path[path].spans

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from transforms.duck import ask
 from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
 from transforms.spans import CACHED, PADDING, Bools, Bytes, Ints, Spans, positions_of
 
-__all__ = ["JsonRecords", "read_json"]
+__all__ = ["JsonRecords", "json_path", "read_json", "typed_texts"]
 
 KIND_OF_FIRST_BYTE = np.full(256, OTHER, np.uint8)
 KIND_OF_FIRST_BYTE[ord('"')] = STRING
@@ -36,7 +37,7 @@ class JsonRecords:
         is_json: which are JSON.
         is_utf8: which are valid UTF-8.
         is_object: which are JSON objects.
-        fields: the fields of all that is JSON; what is no object has none of them.
+        fields: the fields of the objects.
     """
 
     is_json: Bools
@@ -50,7 +51,7 @@ def read_json(records: Spans, keys: tuple[str, ...]) -> JsonRecords:
 
     Args:
         records: texts without blanks around them; any bytes at all.
-        keys: the fields wanted, each a key of the outermost object.
+        keys: the paths of the fields wanted: keys from the outside in, with dots between them.
 
     Returns:
         What each record is, and the fields of those that are JSON.
@@ -70,14 +71,28 @@ def read_json(records: Spans, keys: tuple[str, ...]) -> JsonRecords:
     _refuse_dangling_commas(records, is_json)
     if not is_json[valid].all():
         values, valid = values.filter(pa.array(is_json[valid])), np.flatnonzero(is_json)
-    # One after another: the first record's values of all keys, the second one's, and so on.
-    every = _field(values.flatten())
-    by_key = dict.fromkeys(keys, _missing(len(valid), every.spans.buffer))
-    for number, key in enumerate(asked):
-        one = np.s_[number :: len(asked)]
-        by_key[key] = Field(every.spans.take(one), every.kinds[one])
     is_object = is_json & (records.buffer[records.starts] == OBJECT)
-    return JsonRecords(is_json, is_utf8, is_object, Fields(valid, by_key))
+    found = typed_texts(values.flatten(), asked)
+    # All fields stand in one buffer, those that no record has too.
+    buffer = next((field.spans.buffer for field in found.values()), records.buffer)
+    by_path = {**dict.fromkeys(keys, Field.missing(len(valid), buffer)), **found}
+    if not is_object[valid].all():
+        objects = np.flatnonzero(is_object[valid])
+        return JsonRecords(is_json, is_utf8, is_object, Fields(valid, by_path).take(objects))
+    return JsonRecords(is_json, is_utf8, is_object, Fields(valid, by_path))
+
+
+def typed_texts(values: pa.StringArray, paths: Sequence[str]) -> dict[str, Field]:
+    """JSON values as fields, whose text is all in one buffer.
+
+    Args:
+        values: one record's values of all paths, then the next one's, and so on; NULL where there
+            are none.
+        paths: the paths.
+    """
+    every = _field(values)
+    steps = {path: np.s_[number :: len(paths)] for number, path in enumerate(paths)}
+    return {path: Field(every.spans.take(step), every.kinds[step]) for path, step in steps.items()}
 
 
 def _possible(keys: tuple[str, ...], buffer: Bytes) -> tuple[str, ...]:
@@ -86,21 +101,22 @@ def _possible(keys: tuple[str, ...], buffer: Bytes) -> tuple[str, ...]:
     if b"\\" in text:
         return keys
     # Most letters are found at once, and one that is nowhere settles it.
-    letters = {letter for key in keys for letter in key.encode()}
+    words = {key: key.encode().split(b".") for key in keys}
+    letters = {letter for parts in words.values() for part in parts for letter in part}
     there = {letter for letter in letters if letter in text}
-    return tuple(key for key in keys if there.issuperset(key.encode()))
-
-
-def _missing(count: int, buffer: Bytes) -> Field:
-    nothing = np.zeros(count, np.int64)
-    return Field(Spans(buffer, nothing + PADDING, nothing), np.full(count, MISSING, np.uint8))
+    return tuple(key for key in keys if all(there.issuperset(part) for part in words[key]))
 
 
 @functools.cache
 def _query(keys: tuple[str, ...]) -> str:
-    paths = ", ".join(_quoted(f'$."{key}"') for key in keys)
+    paths = ", ".join(json_path(key) for key in keys)
     # A condition, not a CASE: DuckDB would copy a long text once for every NULL after it.
     return f"SELECT row, json_extract(raw, [{paths}]) AS v FROM t WHERE json_valid(raw)"  # noqa: S608 - quoted
+
+
+def json_path(path: str) -> str:
+    """A path as SQL's text of a JSON path."""
+    return _quoted("$" + "".join(f'."{key}"' for key in path.split(".")))
 
 
 def _field(texts: pa.StringArray) -> Field:

@@ -14,7 +14,9 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
+from schemas.groupings import BOTH
 from transforms.balance import count
+from transforms.grouping import checked_grouping
 from transforms.latest_in_stream import latest_in_stream
 from transforms.spill import Spilled, read_spilled, spill
 from transforms.versions import entries_of, joined, newest
@@ -23,6 +25,8 @@ __all__ = ["DUPLICATES", "KeepLatestVersion", "LatestReadings"]
 
 DUPLICATES = ("latest", "keep")
 SHARDS, STREAM_SHARDS = 16, 64
+MANY_SHARDS = 128
+"""Shares from which on batches are put together before they are dealt out."""
 FLUSH_FROM = 1 << 20
 """Entries that a bundle holds before it passes them on: bounds its memory."""
 
@@ -76,9 +80,11 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         max_future: by how many seconds an event time may be ahead of its arrival, as
             `ParseReadings` was told: what a reading of some age may have been preceded by depends
             on it.
+        group_by: what means will be grouped by, as `RegionalMeans` takes it: what they do not need
+            is left out. By default nothing is.
 
     Raises:
-        ValueError: another word for `duplicates`, no shards, or no time to remember.
+        ValueError: another word for `duplicates` or `group_by`, no shards, or no time to remember.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         spill_folder: str | None = None,
         remember_versions: int = 3600,
         max_future: int = 300,
+        group_by: str = BOTH,
     ) -> None:
         super().__init__()
         if duplicates not in DUPLICATES:
@@ -101,6 +108,7 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
             raise ValueError(msg)
         self._duplicates, self._shards, self._spill_folder = duplicates, shards, spill_folder
         self._remember_versions, self._max_future = remember_versions, max_future
+        self._group_by = checked_grouping(group_by)
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> LatestReadings:
         if self._duplicates == "keep":
@@ -108,9 +116,13 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         if not pcoll.is_bounded:
             shards = self._shards or STREAM_SHARDS
             return LatestReadings(
-                *latest_in_stream(pcoll, shards, self._remember_versions, self._max_future)
+                *latest_in_stream(
+                    pcoll, shards, self._remember_versions, self._max_future, self._group_by
+                )
             )
-        by_identity = beam.ParDo(_ByIdentity(self._shards or SHARDS, self._spill_folder))
+        by_identity = beam.ParDo(
+            _ByIdentity(self._shards or SHARDS, self._spill_folder, self._group_by)
+        )
         piece: Any = pa.RecordBatch if self._spill_folder is None else Spilled
         entries = (
             pcoll
@@ -125,16 +137,22 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
 class _ByIdentity(beam.DoFn):
     """Deals out the entries batch by batch, and passes them on in few, large pieces."""
 
-    def __init__(self, shards: int, spill_folder: str | None) -> None:
-        self._shards, self._spill_folder = shards, spill_folder
+    def __init__(self, shards: int, spill_folder: str | None, group_by: str) -> None:
+        self._shards, self._spill_folder, self._group_by = shards, spill_folder, group_by
 
     def start_bundle(self) -> None:
         self._shares: dict[int, list[pa.RecordBatch]] = {}
+        self._whole: list[pa.RecordBatch] = []
         self._rows = 0
 
     def process(self, element: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch | Spilled]]:
-        for share, entries in deal_out(entries_of(element), self._shards):
-            self._shares.setdefault(share, []).append(entries)
+        entries = entries_of(element, self._group_by)
+        named = entries.column("sensor_id").null_count < entries.num_rows
+        if named or self._shards > MANY_SHARDS:
+            # Shares of one batch would be tiny, or each would carry the names of all its sensors.
+            self._whole.append(entries)
+        else:
+            self._deal_out(entries)
         self._rows += element.num_rows
         if self._rows >= FLUSH_FROM:
             yield from self._flush()
@@ -143,7 +161,14 @@ class _ByIdentity(beam.DoFn):
         for piece in self._flush():
             yield WindowedValue(piece, MAX_TIMESTAMP, (GlobalWindow(),))
 
+    def _deal_out(self, entries: pa.RecordBatch) -> None:
+        for share, part in deal_out(entries, self._shards):
+            self._shares.setdefault(share, []).append(with_few_names(part))
+
     def _flush(self) -> Iterator[tuple[int, pa.RecordBatch | Spilled]]:
+        if self._whole:
+            whole, self._whole = joined(self._whole), []
+            self._deal_out(whole)
         shares = {share: joined(batches) for share, batches in self._shares.items()}
         self._shares, self._rows = {}, 0
         if shares and self._spill_folder is not None:
@@ -163,6 +188,16 @@ def deal_out(entries: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.Rec
         begin = int(ends[share - 1]) if share else 0
         if end > begin:
             yield share, ordered.slice(begin, end - begin)
+
+
+def with_few_names(entries: pa.RecordBatch) -> pa.RecordBatch:
+    """The entries without the names of sensors that none of them has, where these are many."""
+    sensors = entries.column("sensor_id")
+    if len(sensors.dictionary) <= entries.num_rows:
+        return entries
+    place = entries.schema.get_field_index("sensor_id")
+    fewer = sensors.dictionary_decode().dictionary_encode()
+    return entries.set_column(place, entries.schema.field(place), fewer)
 
 
 class _Newest(beam.DoFn):

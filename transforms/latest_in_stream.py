@@ -8,7 +8,7 @@ only appended to, and a worker keeps the shard's image in memory, checked by a t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -32,7 +32,8 @@ from transforms.allocator import keep_freed_memory
 from transforms.balance import count
 from transforms.pack_by_identity import PackByIdentity, oldest_event_time
 from transforms.packed_entries import arrow_entries
-from transforms.packed_rows import Name, Packed, Rows, compact, joined_packed, pack, unpack
+from transforms.packed_rows import Name, Packed, Rows, pack, unpack
+from transforms.packed_series import joined_packed
 from transforms.shard_images import ShardImages
 from transforms.shard_state import GENERATIONS, ShardState
 from transforms.triggers import all_at_once
@@ -50,14 +51,16 @@ BAGS = [
 ]
 RELEASE = TimerSpec("release", TimeDomain.WATERMARK)
 TIMER = beam.DoFn.TimerParam(RELEASE)
-FEW = 64
-"""Rows below which the names in front of them weigh."""
 WEIGHTED = ENTRIES.append(pa.field("weight", pa.int8(), nullable=False))
 """Columns of the readings that come out."""
 
 
 def latest_in_stream(
-    readings: beam.PCollection[pa.RecordBatch], shards: int, remember: int, max_future: int
+    readings: beam.PCollection[pa.RecordBatch],
+    shards: int,
+    remember: int,
+    max_future: int,
+    group_by: str,
 ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
     """Applies the steps of `KeepLatestVersion` to an unbounded input.
 
@@ -66,6 +69,7 @@ def latest_in_stream(
         shards: how many shards there are.
         remember: for how many seconds of event time after its arrival a version is remembered.
         max_future: by how many seconds an event time may be ahead of its arrival.
+        group_by: what means are grouped by.
 
     Returns:
         Batches of schema `WEIGHTED`, and batches of schema `ENTRIES` with the accepted versions.
@@ -74,7 +78,7 @@ def latest_in_stream(
         readings
         | "AllTime" >> all_at_once()
         | "PackByIdentity"
-        >> beam.ParDo(PackByIdentity(shards)).with_output_types(tuple[int, bytes])
+        >> beam.ParDo(PackByIdentity(shards, group_by)).with_output_types(tuple[int, bytes])
         | "RememberVersions"
         >> beam.ParDo(RememberVersions(remember, max_future)).with_outputs(
             ENTRIES_TAG, main="readings"
@@ -107,7 +111,7 @@ class RememberVersions(beam.DoFn):
 
     def start_bundle(self) -> None:
         ShardImages.drop_unused()
-        self._decided: list[tuple[Decision, tuple[Name, ...]]] = []
+        self._decided: list[tuple[Decision, Sequence[Name]]] = []
         self._rows = 0
         self._oldest = MAX_TIMESTAMP
 
@@ -197,7 +201,7 @@ class RememberVersions(beam.DoFn):
         image = self._images.take(shard, state.token)
         if image is not None:
             return image
-        memory = VersionMemory(self._remember, self._max_future)
+        memory = VersionMemory(self._remember, self._max_future, self._images.series)
         logged = [unpack(data) for bag, _ in state.generations for data in bags[bag].read()]
         memory.restore(logged, state.released)
         return memory
@@ -220,7 +224,7 @@ class RememberVersions(beam.DoFn):
             yield None, batch, oldest_event_time(changes.rows, self._oldest)
 
 
-def _joined(decided: list[tuple[Decision, tuple[Name, ...]]], part: str) -> Packed:
+def _joined(decided: list[tuple[Decision, Sequence[Name]]], part: str) -> Packed:
     return joined_packed([Packed(getattr(decision, part), names) for decision, names in decided])
 
 
@@ -232,5 +236,4 @@ def with_weights(entries: pa.RecordBatch, added: int, taken: int) -> pa.RecordBa
 
 
 def _logged(rows: Rows, memory: VersionMemory) -> bytes:
-    packed = Packed(rows, memory.names)
-    return pack(compact(packed) if len(rows) < FEW else packed)
+    return pack(Packed(rows, memory.names))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.message_formats import MessageFormat
-from transforms.fields import DOUBT, NUMBER, STRING, Fault, Field
-from transforms.numbers import parse_numbers
+from schemas.layout import Layout
+from transforms.fields import DOUBT, MISSING, NUMBER, STRING, Fault, Field
+from transforms.layouts import Codes, Known
+from transforms.numbers import Numbers, float_to_micros, parse_numbers
 from transforms.spans import Bools, Floats, Ints, Spans, gather_words
 from transforms.timestamps import Timestamps, parse_timestamps
 
-__all__ = ["MAX_LATITUDE", "MAX_LONGITUDE", "MAX_VALUE", "Measurements", "read_measurements"]
+__all__ = [
+    "MAX_LATITUDE",
+    "MAX_LONGITUDE",
+    "MAX_VALUE",
+    "Measurements",
+    "choose_values",
+    "read_measurements",
+    "read_times",
+    "read_values",
+]
 
 MAX_VALUE = 1e9
 """Values beyond ±1e9 are `out_of_range`: no sensor means them, and sums must stay exact."""
@@ -28,12 +38,11 @@ MANY = 0.1
 
 @dataclass(frozen=True)
 class Measurements:
-    """n measurements; `faults` says of which the message is wrong, the first fault first.
+    """When and where n messages measured; `faults` says what is wrong with which.
 
     Attributes:
         times: microseconds since the epoch.
-        longitudes, latitudes: degrees.
-        micros: values in whole millionths.
+        longitudes, latitudes: degrees; 0 where messages have none.
         in_france: whether the message says so.
         faults: what is wrong.
     """
@@ -41,61 +50,56 @@ class Measurements:
     times: Ints
     longitudes: Floats
     latitudes: Floats
-    micros: Ints
     in_france: Bools
     faults: list[Fault]
 
     def spread(self, rows: npt.NDArray[np.int64], count: int) -> Measurements:
         """The same as the given rows of `count`, with zeros in the others; without the faults."""
-        times, longitudes, latitudes, micros, in_france = (
-            _spread(column, rows, count)
-            for column in (self.times, self.longitudes, self.latitudes, self.micros, self.in_france)
+        times, longitudes, latitudes, in_france = (
+            spread(column, rows, count)
+            for column in (self.times, self.longitudes, self.latitudes, self.in_france)
         )
-        return Measurements(times, longitudes, latitudes, micros, in_france, [])
+        return Measurements(times, longitudes, latitudes, in_france, [])
 
 
 def read_measurements(
-    by_key: Mapping[str, Field], form: MessageFormat, *, strict: bool = False
+    by_path: Mapping[str, Field], layout: Layout, *, strict: bool = False
 ) -> Measurements:
-    """Reads time, place and value of n messages, each of which has all the fields.
+    """Reads time and place of n messages, each of which has all the fields.
 
     Args:
-        by_key: the fields, strings or numbers.
-        form: which key is what.
+        by_path: the fields, strings or numbers.
+        layout: which path is what.
         strict: as for `transforms.interpret.interpret`.
     """
-    times, time_fault = _read_times(by_key[form.time].spans, form.time, hasty=strict)
-    numbers = {
-        key: by_key[key].numbers or parse_numbers(by_key[key].spans, micros=key == form.value)
-        for key in (form.latitude, form.longitude, form.value)
-    }
-    faults = []
-    if strict:
-        for key, read in numbers.items():
-            doubtful = (by_key[key].kinds == NUMBER) & ~read.is_json
-            faults.append(Fault(doubtful, DOUBT, "a number may not be JSON"))
-    for key, read in numbers.items():
-        faults.append(Fault(~read.is_number, "wrong_type", f"the field {key} is not a number"))
-    faults.append(time_fault)
-    for key, most in ((form.latitude, MAX_LATITUDE), (form.longitude, MAX_LONGITUDE)):
-        beyond = ~(np.abs(numbers[key].values) <= most)
-        detail = f"the field {key} is not a number from -{most:.0f} to {most:.0f}"
-        faults.append(Fault(beyond, "bad_coordinates", detail))
-    value, key = numbers[form.value], form.value
-    infinite, large = ~np.isfinite(value.values), np.abs(value.values) > MAX_VALUE
-    faults.append(Fault(infinite, "not_finite", f"the field {key} is not finite"))
-    faults.append(Fault(large, "out_of_range", f"the field {key} is beyond ±{MAX_VALUE:.0e}"))
-    return Measurements(
-        times.micros,
-        numbers[form.longitude].values,
-        numbers[form.latitude].values,
-        value.micros,
-        _says_france(by_key[form.country]),
-        faults,
-    )
+    paths = layout.paths
+    time = by_path[paths["event_time"]]
+    times, time_fault = read_times(time.spans, paths["event_time"], hasty=strict)
+    faults = [time_fault]
+    count = len(times.micros)
+    places = [np.zeros(count), np.zeros(count)]
+    if layout.has_place:
+        parts = (("latitude", MAX_LATITUDE), ("longitude", MAX_LONGITUDE))
+        for number, (part, most) in enumerate(parts):
+            path = paths[part]
+            read = _numbers(by_path[path], path, faults, strict=strict)
+            beyond = ~(np.abs(read.values) <= most)
+            detail = f"the field {path} is not a number from -{most:.0f} to {most:.0f}"
+            faults.append(Fault(beyond, "bad_coordinates", detail))
+            places[number] = read.values
+    country = by_path.get(paths.get("country", ""))
+    said = np.zeros(count, bool) if country is None else _says_france(country)
+    return Measurements(times.micros, places[1], places[0], said, faults)
 
 
-def _read_times(spans: Spans, key: str, *, hasty: bool) -> tuple[Timestamps, Fault]:
+def read_times(spans: Spans, path: str, *, hasty: bool) -> tuple[Timestamps, Fault]:
+    """Reads points in time.
+
+    Args:
+        spans: their texts.
+        path: where they stand.
+        hasty: leave a few that are written in another way than the others, as a doubt.
+    """
     times = parse_timestamps(spans, hasty=hasty)
     bad = np.flatnonzero(~times.good)
     if hasty and len(bad) > MANY * len(spans):
@@ -103,11 +107,110 @@ def _read_times(spans: Spans, key: str, *, hasty: bool) -> tuple[Timestamps, Fau
         again = parse_timestamps(spans.take(bad))
         times.micros[bad], times.good[bad] = again.micros, again.good
     elif hasty:
-        return times, Fault(~times.good, DOUBT, f"the field {key} may be a rare form of timestamp")
-    return times, Fault(~times.good, "bad_timestamp", f"the field {key} is not a timestamp we know")
+        return times, Fault(~times.good, DOUBT, f"the field {path} may be a rare form of timestamp")
+    detail = f"the field {path} is not a timestamp we know"
+    return times, Fault(~times.good, "bad_timestamp", detail)
 
 
-def _spread(column: npt.NDArray, rows: npt.NDArray[np.int64], count: int) -> npt.NDArray:
+def choose_values(
+    by_path: Mapping[str, Field], known: Known, chosen: Codes
+) -> tuple[Field, Ints | None]:
+    """The fields where the values stand, as the quantities say.
+
+    Args:
+        by_path: of n messages or entries.
+        known: their layout.
+        chosen: which of the layout's quantities each measures; -1 for none of them.
+
+    Returns:
+        One field, and which of `Layout.values` it is for each; None where there is one path only.
+    """
+    paths = known.layout.values
+    if len(paths) == 1:
+        return by_path[paths[0]], None
+    first = by_path[paths[0]]
+    buffer = first.spans.buffer
+    starts, lengths = first.spans.starts.copy(), first.spans.lengths.copy()
+    # Where the quantity is not known there is nothing to be said about the value.
+    kinds = np.full(len(chosen), STRING, np.uint8)
+    which = np.zeros(len(chosen), np.int64)
+    for number, quantity in enumerate(known.layout.quantities.values()):
+        rows = np.flatnonzero(chosen == number)
+        which[rows], kinds[rows] = paths.index(quantity.values[0]), MISSING
+        for path in quantity.values:
+            field = by_path[path]
+            rows = rows[kinds[rows] == MISSING]
+            there = rows[field.kinds[rows] != MISSING]
+            starts[there], lengths[there] = field.spans.starts[there], field.spans.lengths[there]
+            kinds[there], which[there] = field.kinds[there], paths.index(path)
+    return Field(Spans(buffer, starts, lengths), kinds), which
+
+
+def read_values(
+    field: Field,
+    known: Known,
+    chosen: Codes,
+    which: Ints | None,
+    *,
+    strict: bool = False,
+) -> tuple[Ints, list[Fault]]:
+    """Reads values.
+
+    Args:
+        field: where they stand, strings or numbers.
+        known: their layout.
+        chosen: which of the layout's quantities each measures.
+        which: as `choose_values` gives it.
+        strict: as for `transforms.interpret.interpret`.
+
+    Returns:
+        Whole millionths of the quantities' units, and what is wrong.
+    """
+    names: Sequence[str] = known.layout.values
+    name = "{}" if which is not None else names[0]
+    names = names if which is not None else ()
+    faults: list[Fault] = []
+    read = _numbers(field, name, faults, strict=strict, micros=True, names=names, which=which)
+    values, micros = read.values, read.micros
+    for number, quantity in enumerate(known.layout.quantities.values()):
+        if (quantity.factor, quantity.offset) != (1.0, 0.0):
+            rows = np.flatnonzero(chosen == number)
+            if len(rows):
+                if values is read.values:
+                    values, micros = values.copy(), micros.copy()
+                with np.errstate(over="ignore", invalid="ignore"):
+                    values[rows] = values[rows] * quantity.factor + quantity.offset
+                micros[rows] = float_to_micros(values[rows])
+    infinite, large = ~np.isfinite(values), np.abs(values) > MAX_VALUE
+    for wrong, reason, what in (
+        (infinite, "not_finite", "is not finite"),
+        (large, "out_of_range", f"is beyond ±{MAX_VALUE:.0e}"),
+    ):
+        faults.append(Fault(wrong, reason, f"the field {name} {what}", names, which))
+    return micros, faults
+
+
+def _numbers(
+    field: Field,
+    path: str,
+    faults: list[Fault],
+    *,
+    strict: bool,
+    micros: bool = False,
+    names: Sequence[str] = (),
+    which: Ints | None = None,
+) -> Numbers:
+    read = field.numbers or parse_numbers(field.spans, micros=micros)
+    if strict:
+        doubtful = (field.kinds == NUMBER) & ~read.is_json
+        faults.append(Fault(doubtful, DOUBT, "a number may not be JSON"))
+    detail = f"the field {path} is not a number"
+    faults.append(Fault(~read.is_number, "wrong_type", detail, names, which))
+    return read
+
+
+def spread(column: npt.NDArray, rows: npt.NDArray[np.int64], count: int) -> npt.NDArray:
+    """A column as the given rows of `count`, with zeros in the others."""
     full = np.zeros(count, column.dtype)
     full[rows] = column
     return full

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from schemas.message_formats import MessageFormat
+from schemas.layout import Layout
 from schemas.reading import VersionKind
 from transforms.fields import DOUBT, NULL, OTHER, Fault, Field, Fields
 from transforms.integers import FINE, NOT_FINITE, NOT_INTEGER, TOO_LARGE, parse_integers
@@ -34,39 +34,45 @@ class Versions:
     faults: list[Fault]
 
 
-def read_deletions(fields: Fields, form: MessageFormat) -> tuple[Bools, list[Fault]]:
+def read_deletions(fields: Fields, layout: Layout) -> tuple[Bools, list[Fault]]:
     """Which messages take their reading back, and what is wrong with those that may mean it.
 
     Args:
         fields: of n records.
-        form: which key is what.
+        layout: which path is what.
     """
-    field = fields.by_key[form.deleted]
+    path = layout.paths.get("deleted", "")
+    field = fields.by_path.get(path)
+    if field is None:
+        return np.zeros(len(fields.rows), bool), []
     there = field.kinds > NULL
     if not there.any():
         return there, []
     first = field.spans.buffer[field.spans.starts]
     boolean = (field.kinds == OTHER) & ((first == TRUE) | (first == FALSE))
-    detail = f"the field {form.deleted} is neither true nor false"
+    detail = f"the field {path} is neither true nor false"
     return boolean & (first == TRUE), [Fault(there & ~boolean, "wrong_type", detail)]
 
 
-def read_versions(fields: Fields, form: MessageFormat, *, strict: bool = False) -> Versions:
+def read_versions(fields: Fields, layout: Layout, *, strict: bool = False) -> Versions:
     """The versions of the messages: their number, else the time of their last change, else none.
 
     Args:
         fields: of n records.
-        form: which key is what.
+        layout: which path is what.
         strict: as for `interpret`.
     """
     count = len(fields.rows)
     versions = Versions(np.zeros(count, np.int64), np.zeros(count, np.int8), [])
-    number, updated = fields.by_key[form.version], fields.by_key[form.updated]
-    if (updated.kinds > NULL).any():
+    paths = layout.paths
+    number = fields.by_path.get(paths.get("version", ""))
+    updated = fields.by_path.get(paths.get("updated_at", ""))
+    if updated is not None and (updated.kinds > NULL).any():
         # Where there is a number, the time is not looked at.
-        _read_times(updated, number.kinds <= NULL, versions, form.updated, hasty=strict)
-    if (number.kinds > NULL).any():
-        _read_numbers(number, versions, form.version, strict=strict)
+        wanted = np.ones(count, bool) if number is None else number.kinds <= NULL
+        _read_times(updated, wanted, versions, paths["updated_at"], hasty=strict)
+    if number is not None and (number.kinds > NULL).any():
+        _read_numbers(number, versions, paths["version"], strict=strict)
     return versions
 
 

@@ -13,8 +13,10 @@ from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from schemas.groupings import BOTH
 from transforms.packed_entries import packed_entries
-from transforms.packed_rows import DELETED, Packed, Rows, header, joined_packed
+from transforms.packed_rows import DELETED, Packed, Rows, flags_of, pack
+from transforms.packed_series import joined_packed
 
 __all__ = ["PackByIdentity", "oldest_event_time"]
 
@@ -29,10 +31,11 @@ class PackByIdentity(beam.DoFn):
 
     Args:
         shards: how many shards there are.
+        group_by: what means are grouped by.
     """
 
-    def __init__(self, shards: int) -> None:
-        self._shards = shards
+    def __init__(self, shards: int, group_by: str = BOTH) -> None:
+        self._shards, self._group_by = shards, group_by
 
     def start_bundle(self) -> None:
         self._pieces: list[Packed] = []
@@ -45,7 +48,7 @@ class PackByIdentity(beam.DoFn):
         if not element.num_rows:
             return
         self._oldest = min(self._oldest, timestamp)
-        self._pieces.append(packed_entries(element, time.time()))
+        self._pieces.append(packed_entries(element, time.time(), self._group_by))
         self._rows += element.num_rows
         if self._rows >= FLUSH_FROM:
             yield from self._flush()
@@ -59,10 +62,9 @@ class PackByIdentity(beam.DoFn):
         if not pieces:
             return
         packed = joined_packed(pieces)
-        before = header(packed.names)
         for shard, rows in dealt_out(packed.rows, self._shards):
             at = oldest_event_time(rows, self._oldest)
-            yield TimestampedValue((shard, before + rows.tobytes()), at)
+            yield TimestampedValue((shard, pack(Packed(rows, packed.names))), at)
 
 
 def dealt_out(rows: Rows, shards: int) -> Iterator[tuple[int, Rows]]:
@@ -81,5 +83,5 @@ def dealt_out(rows: Rows, shards: int) -> Iterator[tuple[int, Rows]]:
 
 def oldest_event_time(rows: Rows, otherwise: Timestamp) -> Timestamp:
     """Of the rows that have an event time: deletions have none."""
-    times = rows["event_time"][(rows["flags"] & DELETED) == 0]
+    times = rows["event_time"][(flags_of(rows) & DELETED) == 0]
     return Timestamp(micros=int(times.min())) if len(times) else otherwise

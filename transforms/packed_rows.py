@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from transforms.grouping import distinct
 from transforms.spans import Words
 
 __all__ = [
@@ -27,11 +27,14 @@ __all__ = [
     "Name",
     "Packed",
     "Rows",
-    "Series",
     "compact",
+    "flags_of",
     "header",
-    "joined_packed",
+    "kinds_of",
+    "labels_of",
     "pack",
+    "relabelled",
+    "series_of",
     "unpack",
     "words_of",
 ]
@@ -49,22 +52,25 @@ ROW = np.dtype(
         ("latitude", "<f8"),
         ("value", "<i8"),  # millionths
         ("arrival", "<u4"),  # seconds since the epoch, rounded up
-        ("series", "<u2"),  # number of quantity and region
-        ("kind", "u1"),  # of the version
-        ("flags", "u1"),
+        ("label", "<u4"),  # number of the series, kind of the version, flags
     ]
 )
 """One entry: one line of a processor's cache."""
 
 DELETED, PLACED, NO_POSITION = 1, 2, 4
 """Flags: the version takes the reading away; it lies in a region; it has no coordinates."""
+FLAGS, KIND_SHIFT, KINDS = 0b111, 3, 0b11
+SERIES_SHIFT = 5
+MOST_SERIES = 1 << (32 - SERIES_SHIFT)
 
-FORMAT = b"\x01"
-MOST = 128
-"""Quantities, and places with none: as many as the dictionaries of a batch can hold."""
-Name: TypeAlias = tuple[str, str | None, str | None]
-"""Quantity, region code and region of a series."""
-PARTS = (itemgetter(0), itemgetter(slice(1, None)))
+FORMAT = b"\x02"
+FEW = 256
+"""Names up to which it pays to remember what became of them."""
+FEW_BYTES = 64 * FEW
+FEW_ROWS = 64
+"""Rows below which the names in front of them weigh."""
+Name: TypeAlias = tuple[str, str | None, str | None, str | None]
+"""Quantity, region code, region and sensor of a series; a region without a name has no windows."""
 NOWHERE = (None, None)
 """No region, in a name."""
 
@@ -79,46 +85,42 @@ class Packed:
     """
 
     rows: Rows
-    names: tuple[Name, ...]
+    names: Sequence[Name]
 
 
-@dataclass
-class Series:
-    """Numbers for series, the same for rows from many places."""
+def relabelled(rows: Rows, numbers: npt.NDArray) -> Rows:
+    """The rows with other numbers of series: those that stand at the places of the old ones."""
+    labels = rows["label"]
+    changed = rows.take(np.arange(len(rows)))
+    series = numbers.astype(np.uint32)[labels >> SERIES_SHIFT]
+    changed["label"] = series << np.uint32(SERIES_SHIFT) | labels & ((1 << SERIES_SHIFT) - 1)
+    return changed
 
-    names: list[Name] = field(default_factory=list)
-    _numbers: dict[Name, int] = field(default_factory=dict)
-    _known: dict[tuple[Name, ...], npt.NDArray[np.uint16]] = field(default_factory=dict)
 
-    def numbers(self, names: tuple[Name, ...]) -> npt.NDArray[np.uint16]:
-        """The number here of each of the names.
+def labels_of(series: npt.NDArray, kinds: npt.NDArray, flags: npt.NDArray) -> npt.NDArray:
+    """What is written into `label`."""
+    labels: npt.NDArray = (
+        series.astype(np.uint32) << np.uint32(SERIES_SHIFT)
+        | kinds.astype(np.uint32) << np.uint32(KIND_SHIFT)
+        | flags.astype(np.uint32)
+    )
+    return labels
 
-        Raises:
-            ValueError: more than 128 quantities or 127 regions.
-        """
-        found = self._known.get(names)
-        if found is None:
-            for name in names:
-                if name not in self._numbers:
-                    self._numbers[name] = len(self.names)
-                    self.names.append(name)
-            if max(len({part(name) for name in self.names}) for part in PARTS) > MOST:
-                msg = f"at most {MOST} quantities and {MOST - 1} regions can be told apart"
-                raise ValueError(msg)
-            found = np.array([self._numbers[name] for name in names], np.uint16)
-            if len(self._known) > 1000:
-                self._known.clear()
-            self._known[names] = found
-        return found
 
-    def renumbered(self, packed: Packed) -> Rows:
-        """The rows with the numbers of this table."""
-        if packed.names == tuple(self.names[: len(packed.names)]):
-            return packed.rows
-        numbers = self.numbers(packed.names)
-        rows = packed.rows.take(np.arange(len(packed.rows)))
-        rows["series"] = numbers[rows["series"]]
-        return rows
+def series_of(rows: Rows) -> npt.NDArray[np.uint32]:
+    """The number of each row's series."""
+    numbers: npt.NDArray[np.uint32] = rows["label"] >> np.uint32(SERIES_SHIFT)
+    return numbers
+
+
+def kinds_of(rows: Rows) -> npt.NDArray[np.uint8]:
+    """The kind of each row's version."""
+    return (rows["label"] >> np.uint32(KIND_SHIFT) & np.uint32(KINDS)).astype(np.uint8)
+
+
+def flags_of(rows: Rows) -> npt.NDArray[np.uint8]:
+    """The flags of each row."""
+    return (rows["label"] & np.uint32(FLAGS)).astype(np.uint8)
 
 
 def words_of(rows: Rows) -> Words:
@@ -126,38 +128,31 @@ def words_of(rows: Rows) -> Words:
     return rows.view("<u8").reshape(-1, ROW.itemsize // 8)
 
 
-def joined_packed(pieces: Sequence[Packed]) -> Packed:
-    """All the pieces as one."""
-    if len(pieces) == 1:
-        return pieces[0]
-    series = Series()
-    # NumPy's own way to join arrays looks at the fields of each again.
-    rows, end = np.empty(sum(len(piece.rows) for piece in pieces), ROW), 0
-    for piece in pieces:
-        if len(piece.rows):
-            begin, end = end, end + len(piece.rows)
-            words_of(rows)[begin:end] = words_of(series.renumbered(piece))
-    return Packed(rows, tuple(series.names))
-
-
 def compact(packed: Packed) -> Packed:
     """The same rows without the names that none of them has."""
-    used = np.bincount(packed.rows["series"], minlength=len(packed.names)) > 0
-    if used.all():
+    found, places = distinct(series_of(packed.rows).astype(np.int64), len(packed.names))
+    if len(found) == len(packed.names):
         return packed
+    labels = packed.rows["label"] & np.uint32((1 << SERIES_SHIFT) - 1)
     rows = packed.rows.take(np.arange(len(packed.rows)))
-    rows["series"] = (np.cumsum(used) - 1)[rows["series"]]
-    return Packed(rows, tuple(packed.names[number] for number in np.flatnonzero(used).tolist()))
+    rows["label"] = labels | places.astype(np.uint32) << np.uint32(SERIES_SHIFT)
+    return Packed(rows, tuple(packed.names[number] for number in found.tolist()))
 
 
 def pack(packed: Packed) -> bytes:
-    """Rows and names as bytes."""
+    """Rows and names as bytes; without the names that no row has, where they weigh."""
+    if len(packed.names) > FEW or len(packed.rows) < FEW_ROWS:
+        packed = compact(packed)
     return header(packed.names) + packed.rows.tobytes()
 
 
-@functools.lru_cache(maxsize=1000)
-def header(names: tuple[Name, ...]) -> bytes:
+def header(names: Sequence[Name]) -> bytes:
     """What stands before the rows."""
+    return _header(tuple(names)) if len(names) <= FEW else _header.__wrapped__(names)
+
+
+@functools.lru_cache(maxsize=1000)
+def _header(names: Sequence[Name]) -> bytes:
     text = json.dumps(names, ensure_ascii=False, separators=(",", ":")).encode()
     return FORMAT + len(text).to_bytes(4, "little") + text
 
@@ -172,9 +167,11 @@ def unpack(data: bytes) -> Packed:
         msg = f"packed entries of format {data[:1]!r} cannot be read; this release reads {FORMAT!r}"
         raise ValueError(msg)
     begin = 5 + int.from_bytes(data[1:5], "little")
-    return Packed(np.frombuffer(data, ROW, offset=begin), _names(data[5:begin]))
+    text = data[5:begin]
+    names = _names(text) if len(text) <= FEW_BYTES else _names.__wrapped__(text)
+    return Packed(np.frombuffer(data, ROW, offset=begin), names)
 
 
 @functools.lru_cache(maxsize=1000)
 def _names(text: bytes) -> tuple[Name, ...]:
-    return tuple((name[0], name[1], name[2]) for name in json.loads(text))
+    return tuple((name[0], name[1], name[2], name[3]) for name in json.loads(text))

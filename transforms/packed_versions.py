@@ -1,28 +1,44 @@
 """Which of several packed versions of a reading is the newest: the rules of `transforms.versions`.
 
 A run knows one set of boundaries, so of equal content a place is in one region or in none.
+Sensors are compared by their names, for series are numbered as they come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from transforms.packed_rows import DELETED, PLACED, Rows, words_of
+from transforms.grouping import distinct
+from transforms.packed_rows import (
+    DELETED,
+    NO_POSITION,
+    PLACED,
+    Name,
+    Rows,
+    flags_of,
+    kinds_of,
+    series_of,
+    words_of,
+)
 from transforms.spans import Ints
+from transforms.versions import Keys, text_keys
 
 __all__ = ["NEWER", "OLDER", "SAME", "compared", "newest_rows"]
 
 SAME, NEWER, OLDER = 0, 1, -1
-RANKED = np.uint64(0xFF << 48 | (DELETED | PLACED) << 56)
-"""What of the last word of a row orders versions: their kind and two flags."""
+RANKED = np.uint64((0xFFFFFFFF & ~NO_POSITION) << 32)
+"""What of the last word of a row may order versions: all of the label but one flag."""
 
 
-def newest_rows(rows: Rows) -> tuple[Ints, int, int]:
+def newest_rows(rows: Rows, names: Sequence[Name]) -> tuple[Ints, int, int]:
     """The newest version of each reading among some rows.
 
     Args:
         rows: an array of `ROW`.
+        names: what their series are called.
 
     Returns:
         Which rows, in rising order; how many others equal one that is kept or superseded; how
@@ -38,7 +54,8 @@ def newest_rows(rows: Rows) -> tuple[Ints, int, int]:
     shared[1:] = equal
     shared[:-1] |= equal
     doubtful = order[shared]
-    columns = _ranks(rows.take(doubtful), identity=True)
+    chosen = rows.take(doubtful)
+    columns = [*_ranks(chosen, identity=True), _sensors(chosen, names)]
     within = np.lexsort(columns[::-1])
     doubtful = doubtful[within]
     same = [column[within][1:] == column[within][:-1] for column in columns]
@@ -49,8 +66,14 @@ def newest_rows(rows: Rows) -> tuple[Ints, int, int]:
     return everything[kept], repeats, int(follows.sum()) - repeats
 
 
-def compared(rows: Rows, others: Rows) -> npt.NDArray[np.int8]:
-    """Row by row, whether it is `NEWER` or `OLDER` than the other, or the `SAME`."""
+def compared(rows: Rows, others: Rows, names: Sequence[Name]) -> npt.NDArray[np.int8]:
+    """Row by row, whether it is `NEWER` or `OLDER` than the other, or the `SAME`.
+
+    Args:
+        rows: an array of `ROW`.
+        others: the same, of as many rows.
+        names: what the series of both are called.
+    """
     verdict = np.zeros(len(rows), np.int8)
     unlike = words_of(rows)[:, 2:] ^ words_of(others)[:, 2:]
     unlike[:, -1] &= RANKED
@@ -58,22 +81,34 @@ def compared(rows: Rows, others: Rows) -> npt.NDArray[np.int8]:
     for mine, other in zip(_ranks(rows.take(open_)), _ranks(others.take(open_)), strict=True):
         undecided = verdict[open_] == SAME
         if not undecided.any():
-            break
+            return verdict
         verdict[open_[undecided & (mine > other)]] = NEWER
         verdict[open_[undecided & (mine < other)]] = OLDER
+    open_ = open_[verdict[open_] == SAME]
+    if len(open_):
+        sensors = [_sensors(each.take(open_), names) for each in (rows, others)]
+        verdict[open_[sensors[0] > sensors[1]]] = NEWER
+        verdict[open_[sensors[0] < sensors[1]]] = OLDER
     return verdict
+
+
+def _sensors(rows: Rows, names: Sequence[Name]) -> Keys:
+    """The sensors of rows, in a form that orders them."""
+    found, places = distinct(series_of(rows).astype(np.int64), len(names))
+    return text_keys([names[number][3] for number in found.tolist()])[places]
 
 
 def _ranks(rows: Rows, *, identity: bool = False) -> list[npt.NDArray]:
     """The columns that order versions, the most important first, as `transforms.versions` does."""
+    flags = flags_of(rows)
     return [
         *([rows["high"], rows["low"]] if identity else []),
-        rows["kind"],
+        kinds_of(rows),
         rows["version"],
-        rows["flags"] & DELETED,
+        flags & DELETED,
         rows["event_time"],
         rows["longitude"],
         rows["latitude"],
         rows["value"],
-        rows["flags"] & PLACED,
+        flags & PLACED,
     ]

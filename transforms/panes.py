@@ -13,22 +13,48 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.groupings import REGION, SENSOR
 from schemas.reading import MEANS
-from transforms.slices import KEY
+from transforms.slices import KEY, SeriesName
 from transforms.statistics import Partials, Statistic
 from transforms.wide import to_ints
 from transforms.window_means import means_schema, partial_columns
 
-__all__ = ["Pane", "PartialRows", "RunningTotal", "SliceKey", "WindowKey", "pane_rows"]
+__all__ = [
+    "Pane",
+    "PartialRows",
+    "RunningTotal",
+    "SliceKey",
+    "WindowKey",
+    "pane_rows",
+    "series_name",
+    "slice_key",
+]
 
-SliceKey: TypeAlias = tuple[str, str, str]
-"""Region code, region and quantity."""
+SliceKey: TypeAlias = tuple[str, str, str, str]
+"""A series: what it is of (`REGION` or `SENSOR`), region code or sensor, region, and quantity. All
+are texts, so that runners can compare the keys."""
 
 WindowKey: TypeAlias = tuple[SliceKey, int, int, int]
 """Key; start, size and period of the window in seconds."""
 
 Pane: TypeAlias = tuple[WindowKey, str, bytes]
 """Key and window, timing of the pane, packed totals."""
+
+
+def slice_key(name: SeriesName) -> SliceKey:
+    """The key of a series."""
+    code, region, sensor, quantity = name
+    if sensor is None:
+        return REGION, code or "", region or "", quantity
+    return SENSOR, sensor, "", quantity
+
+
+def series_name(key: SliceKey) -> SeriesName:
+    """The series of a key."""
+    kind, text, region, quantity = key
+    return (text, region, None, quantity) if kind == REGION else (None, None, text, quantity)
+
 
 NOTHING = b"\x00"
 """Stands for the totals of the last row where there was none."""
@@ -180,8 +206,10 @@ def pane_rows(
     windows, timings, totals = zip(*panes, strict=True)
     keys, starts, sizes, periods = zip(*windows, strict=True)
     columns = PartialRows(statistics).unpack(totals)
+    names = [series_name(key) for key in keys]
     found: dict[str, pa.Array] = {
-        name: pa.array([key[part] for key in keys], pa.string()) for part, name in enumerate(KEY)
+        name: pa.array([series[part] for series in names], pa.string())
+        for part, name in enumerate(KEY)
     }
     moment = MEANS.field("window_start").type
     begin, length = np.array(starts, np.int64), np.array(sizes, np.int64)

@@ -12,15 +12,16 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.message_formats import MESSAGE_FORMATS
+from schemas.message_formats import AUTO, MessageFormat, open_formats
 from schemas.reading import READINGS
 from transforms.allocator import keep_freed_memory
 from transforms.balance import REASONS, count
 from transforms.batches import stamped
 from transforms.check_arrival import ArrivalRule
-from transforms.parse_block import BlockParser, Parsed
+from transforms.parse_block import BlockParser
+from transforms.parsed import Parsed
 from transforms.payload import Oversized, Payload
-from transforms.reached import with_reached
+from transforms.reached import only_reached
 from transforms.records import split_array
 from transforms.rejections import one_rejection, place_in
 from transforms.spans import PADDING, Spans, padded
@@ -61,10 +62,13 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
     their oldest event time as their timestamp.
 
     What each field must be, and the reasons of rejection, are in docs/messages.md. The counters
-    `read`, `rejected` and `too_late` of the namespace `balance` count records.
+    `read`, `rejected` and `too_late` of the namespace `balance` count readings; a message that is
+    wrong as a whole is one.
 
     Args:
-        message_format: one of `schemas.message_formats.MESSAGE_FORMATS`.
+        message_format: how the messages are written: `auto` (each message is read by the format
+            that fits it best), a name of `schemas.message_formats.MESSAGE_FORMATS`, or what else
+            `schemas.message_formats.open_formats` takes, such as the path of a format's file.
         hash_raw: False leaves `raw_sha256` NULL where `raw` is the whole record: for a sink, such
             as the local store, that computes it when it is asked for.
         allowed_lateness: for streams: a reading that arrives more seconds after its event time is
@@ -78,22 +82,18 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
 
     def __init__(
         self,
-        message_format: str = "regional",
+        message_format: str = AUTO,
         *,
         hash_raw: bool = True,
         allowed_lateness: int | None = None,
         max_future: int | None = None,
     ) -> None:
         super().__init__()
-        if message_format not in MESSAGE_FORMATS:
-            known = ", ".join(MESSAGE_FORMATS)
-            msg = f"unknown message format {message_format!r}; there are {known}"
-            raise ValueError(msg)
-        self._message_format, self._hash_raw = message_format, hash_raw
+        self._formats, self._hash_raw = open_formats(message_format), hash_raw
         self._arrival_rule = ArrivalRule(allowed_lateness, max_future)
 
     def expand(self, pcoll: beam.PCollection[Message]) -> ParsedReadings:
-        parse = _Parse(self._message_format, hash_raw=self._hash_raw, rule=self._arrival_rule)
+        parse = _Parse(self._formats, hash_raw=self._hash_raw, rule=self._arrival_rule)
         parsed = pcoll | "Parse" >> beam.ParDo(parse).with_outputs(
             REJECTED, TOO_LATE, main="readings"
         )
@@ -106,13 +106,15 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
 class _Parse(beam.DoFn):
     """Messages of a bundle are gathered, so that the parser sees thousands at once."""
 
-    def __init__(self, message_format: str, *, hash_raw: bool, rule: ArrivalRule) -> None:
-        self._message_format, self._hash_raw, self._rule = message_format, hash_raw, rule
+    def __init__(
+        self, formats: tuple[MessageFormat, ...], *, hash_raw: bool, rule: ArrivalRule
+    ) -> None:
+        self._formats, self._hash_raw, self._rule = formats, hash_raw, rule
 
     def setup(self) -> None:
         keep_freed_memory()
         self._parser = BlockParser(
-            MESSAGE_FORMATS[self._message_format],
+            self._formats,
             hash_raw=self._hash_raw,
             arrival_rule=self._rule,
         )
@@ -124,14 +126,14 @@ class _Parse(beam.DoFn):
         self,
         element: Message,
         window: Any = beam.DoFn.WindowParam,
-        timestamp: Any = beam.DoFn.TimestampParam,
     ) -> Iterator[Any]:
         if isinstance(element, Payload):
             yield from _outputs(self._parser.parse_payload(element), window)
             if element.reached is not None:
                 # After all else of the payload, so that who has stored this has stored that.
-                last = with_reached(READINGS.empty_table().to_batches()[0], element.reached)
-                yield WindowedValue(last, timestamp, (window,))
+                last = only_reached(READINGS, element.reached)
+                # Prism orders a bundle by time: this must come last there, too.
+                yield WindowedValue(last, window.max_timestamp(), (window,))
         elif isinstance(element, Oversized):
             yield from _outputs(_too_large(element), window)
         else:
@@ -201,7 +203,7 @@ def _too_large(record: Oversized) -> Parsed:
         raw_sha256=record.sha256,
         source=place_in(record.source, record.offset),
     )
-    return Parsed(1, rejected=[rejected])
+    return Parsed(rejected=[rejected])
 
 
 def _outputs(parsed: Parsed, window: Any) -> Iterator[Any]:

@@ -125,7 +125,8 @@ def join_messages(
     lengths = np.fromiter((len(text) for text in texts), np.int64, len(texts))
     starts = np.cumsum(lengths + 1) - lengths - 1
     data = b"\n".join(texts)
-    elements = _cut(data, starts, lengths) if data.count(b"\n") >= len(texts) else None
+    on_many_lines = len(texts) > 0 and data.count(b"\n") >= len(texts)
+    elements = _cut(data, starts, lengths) if on_many_lines else None
     messages = Messages(starts, places, arrived_at, unit)
     return Payload(data, source, None, elements, messages=messages, reached=reached)
 

@@ -1,7 +1,7 @@
 """How far a source has been read, told along with the readings until they are stored.
 
-The last batch of a payload carries it in the metadata of its schema: whoever has stored all batches
-that came up to it has stored all that the source has given up to there.
+A batch without rows, after those of a payload, carries it in the metadata of its schema: whoever
+has stored all batches that came up to it has stored all that the source has given up to there.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import pyarrow as pa
 
 from transforms.payload import Reached
 
-__all__ = ["reached_of", "with_reached"]
+__all__ = ["only_reached", "reached_of"]
 
 KEY = b"reached"
 
 
-def with_reached(batch: pa.RecordBatch, reached: Reached) -> pa.RecordBatch:
-    """The batch, saying how far its source has been read with it."""
-    return batch.replace_schema_metadata({KEY: json.dumps([reached.part, reached.position])})
+def only_reached(schema: pa.Schema, reached: Reached) -> pa.RecordBatch:
+    """A batch without rows that says how far its source has been read with what came before it."""
+    told = schema.with_metadata({KEY: json.dumps([reached.part, reached.position])})
+    return pa.RecordBatch.from_pylist([], schema=told)
 
 
 def reached_of(batch: pa.RecordBatch) -> Reached | None:

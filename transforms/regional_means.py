@@ -1,4 +1,4 @@
-"""RegionalMeans: statistics by region, quantity and event-time window."""
+"""RegionalMeans: statistics by region or sensor, quantity and event-time window."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
+from schemas.groupings import REGION
 from transforms.balance import count
+from transforms.grouping import checked_grouping, grouped
 from transforms.row_classes import row_classes
 from transforms.running_totals import StreamedMeans
 from transforms.slices import SliceAccumulator
@@ -29,12 +31,15 @@ SHARDS = 16
 class RegionalMeans(
     beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]
 ):
-    """Count, mean, minimum, maximum and standard deviation of every window of every region.
+    """Count, mean, minimum, maximum and standard deviation of every window of regions and sensors.
 
     Elements in are batches of schema `PLACED_READINGS`, or what `KeepLatestVersion` gives; elements
     out are batches of schema `schemas.reading.MEANS`, one row a region, quantity and window that
-    holds a reading. Readings in no region, and deletions, are left out. The counters `counted`,
-    `outside`, `no_place` and `deleted` of the namespace `balance` count what comes in.
+    holds a reading; rows of sensors have `sensor_id` and no region. By region, readings in no
+    region are left out, but one without a place counts in the windows of its sensor, if it has one.
+    By sensor, readings count wherever they lie, and those that name no sensor are left out. The
+    counters `counted`, `outside`, `no_place` and `deleted` of the namespace `balance` count what
+    comes in by its place, however means are grouped.
 
     Batches are reduced to partial statistics by slice of event time, only these are shuffled, and
     windows are put together from slices (Li et al. 2005, "No pane, no gain"). Sums are of whole
@@ -50,10 +55,11 @@ class RegionalMeans(
         windows: the windows, by default hourly and 60 minutes every 5.
         statistics: names of `transforms.statistics.STATISTICS`, by default all.
         triggers: when the panes of an unbounded input are given out.
+        group_by: `region`, `sensor` or `both`.
         partials: add columns `partial_…`, from which a sink can add rows up without loss.
 
     Raises:
-        ValueError: no windows, or an unknown statistic.
+        ValueError: no windows, an unknown statistic, or another word for `group_by`.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class RegionalMeans(
         windows: Sequence[SlidingWindow] = (HOURLY, SLIDING),
         statistics: Sequence[str] = tuple(STATISTICS),
         triggers: Triggers | None = None,
+        group_by: str = REGION,
         *,
         partials: bool = False,
     ) -> None:
@@ -76,6 +83,7 @@ class RegionalMeans(
         self._slice = slice_seconds(self._windows)
         self._statistics = [STATISTICS[name]() for name in statistics]
         self._triggers = triggers or Triggers()
+        self._group_by = checked_grouping(group_by)
         self._partials = partials
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
@@ -85,9 +93,10 @@ class RegionalMeans(
                 self._slice,
                 self._statistics,
                 self._triggers,
+                self._group_by,
                 partials=self._partials,
             )
-        reduce_slices = _ReduceSlices(self._slice, self._statistics)
+        reduce_slices = _ReduceSlices(self._slice, self._statistics, self._group_by)
         make_windows = _MakeWindows(
             self._windows, self._slice, self._statistics, partials=self._partials
         )
@@ -136,8 +145,8 @@ class SlidingMeans(RegionalMeans):
 class _ReduceSlices(beam.DoFn):
     """Partials are added up over the whole bundle: only its few rows are shuffled."""
 
-    def __init__(self, seconds: int, statistics: list[Statistic]) -> None:
-        self._seconds, self._statistics = seconds, statistics
+    def __init__(self, seconds: int, statistics: list[Statistic], group_by: str) -> None:
+        self._seconds, self._statistics, self._group_by = seconds, statistics, group_by
 
     def start_bundle(self) -> None:
         self._slices = SliceAccumulator(self._seconds, self._statistics)
@@ -145,7 +154,7 @@ class _ReduceSlices(beam.DoFn):
     def process(self, element: pa.RecordBatch) -> None:
         for name, amount in row_classes(element).items():
             count(name, amount)
-        self._slices.add(element)
+        self._slices.add(grouped(element, self._group_by))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for shard in self._slices.flush(SHARDS):

@@ -25,7 +25,7 @@ AT_ONCE = 2048
 
 def rejections(
     records: Spans,
-    cause: npt.NDArray[np.uint8],
+    cause: npt.NDArray[np.unsignedinteger],
     causes: Causes,
     places: pa.Array,
     *,

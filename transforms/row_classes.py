@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from schemas.entries import NO_PLACE
 from transforms.spans import Bools
 
-__all__ = ["row_classes"]
+__all__ = ["nowhere", "row_classes"]
 
 
 def row_classes(batch: pa.RecordBatch) -> dict[str, int]:
@@ -31,25 +31,25 @@ def row_classes(batch: pa.RecordBatch) -> dict[str, int]:
         else deleted.to_numpy(zero_copy_only=False)
     )
     placed = regions.is_valid().to_numpy(zero_copy_only=False) & ~gone
-    nowhere = _nowhere(batch) & ~gone & ~placed
+    lost = nowhere(batch) & ~gone & ~placed
     classes = {
         "counted": placed,
-        "outside": ~placed & ~gone & ~nowhere,
-        "no_place": nowhere,
+        "outside": ~placed & ~gone & ~lost,
+        "no_place": lost,
         "deleted": gone,
     }
     return {name: _sum(rows, weights) for name, rows in classes.items()}
 
 
-def _nowhere(batch: pa.RecordBatch) -> Bools:
-    """Which rows lack a longitude or a latitude."""
-    nowhere = np.zeros(batch.num_rows, bool)
+def nowhere(batch: pa.RecordBatch) -> Bools:
+    """Which rows of placed readings or entries lack a longitude or a latitude."""
+    rows = np.zeros(batch.num_rows, bool)
     for name in ("longitude", "latitude"):
         if name in batch.schema.names:
             column = batch.column(name)
             missing = pc.fill_null(pc.equal(column, NO_PLACE), True)
-            nowhere |= missing.to_numpy(zero_copy_only=False)
-    return nowhere
+            rows |= missing.to_numpy(zero_copy_only=False)
+    return rows
 
 
 def _sum(rows: Bools, weights: np.ndarray | None) -> int:

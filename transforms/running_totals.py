@@ -25,7 +25,16 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
 from transforms.balance import count
-from transforms.panes import Pane, PartialRows, RunningTotal, SliceKey, WindowKey, pane_rows
+from transforms.grouping import grouped
+from transforms.panes import (
+    Pane,
+    PartialRows,
+    RunningTotal,
+    SliceKey,
+    WindowKey,
+    pane_rows,
+    slice_key,
+)
 from transforms.row_classes import row_classes
 from transforms.slices import KEY, SliceAccumulator
 from transforms.statistics import Statistic
@@ -55,6 +64,7 @@ class StreamedMeans(
         slice_seconds: the length of a slice.
         statistics: what to compute.
         triggers: when panes are given out.
+        group_by: what means are grouped by.
         partials: add the columns of partial statistics.
     """
 
@@ -64,21 +74,20 @@ class StreamedMeans(
         slice_seconds: int,
         statistics: Sequence[Statistic],
         triggers: Triggers,
+        group_by: str,
         *,
         partials: bool,
     ) -> None:
         super().__init__()
         self._windows, self._slice, self._statistics = windows, slice_seconds, statistics
-        self._triggers, self._partials = triggers, partials
+        self._triggers, self._group_by, self._partials = triggers, group_by, partials
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        reduce_slices = beam.ParDo(_ReduceSlices(self._slice, self._statistics, self._group_by))
         changes = (
             pcoll
             | "AllTime" >> all_at_once()
-            | "ReduceSlices"
-            >> beam.ParDo(_ReduceSlices(self._slice, self._statistics)).with_output_types(
-                tuple[SliceKey, bytes]
-            )
+            | "ReduceSlices" >> reduce_slices.with_output_types(tuple[SliceKey, bytes])
         )
         panes = [self._panes(changes, window) for window in sorted(set(self._windows))]
         # When the runner has given out a window's last pane, nothing can come any more.
@@ -107,8 +116,8 @@ class StreamedMeans(
 class _ReduceSlices(beam.DoFn):
     """Adds up the changes of a whole bundle: a stream's runner does not before it shuffles."""
 
-    def __init__(self, seconds: int, statistics: Sequence[Statistic]) -> None:
-        self._seconds, self._statistics = seconds, statistics
+    def __init__(self, seconds: int, statistics: Sequence[Statistic], group_by: str) -> None:
+        self._seconds, self._statistics, self._group_by = seconds, statistics, group_by
         self._partials = PartialRows(statistics)
 
     def start_bundle(self) -> None:
@@ -117,12 +126,12 @@ class _ReduceSlices(beam.DoFn):
     def process(self, element: pa.RecordBatch) -> None:
         for name, amount in row_classes(element).items():
             count(name, amount)
-        self._slices.add(element)
+        self._slices.add(grouped(element, self._group_by))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for _, batch in self._slices.flush(1):
             columns = [batch.column(name).to_pylist() for name in KEY]
-            keys = zip(*columns, strict=True)
+            keys = map(slice_key, zip(*columns, strict=True))
             rows = self._partials.pack(_partials(batch))
             for key, number, row in zip(keys, batch.column("slice").to_pylist(), rows, strict=True):
                 # All of a slice lies in the same windows. Its last moment is never behind the

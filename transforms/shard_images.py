@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
+from transforms.packed_series import Series
 from transforms.version_memory import VersionMemory
 
 __all__ = ["ShardImages"]
 
 FORGET_AFTER, LOOK_EVERY = 600.0, 60.0
 """Seconds after which an image that no bundle asked for is dropped; how often that is looked at."""
+
+
+MOST_NAMES = 1 << 22
+"""Series from which on their numbers are given anew: some are of sensors that are gone."""
 
 
 class ShardImages:
@@ -21,10 +26,16 @@ class ShardImages:
     """
 
     _all: ClassVar[dict[tuple[str, int], tuple[str, VersionMemory, float]]] = {}
+    _series: ClassVar[dict[str, Series]] = {}
     _looked = 0.0
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
+
+    @property
+    def series(self) -> Series:
+        """The numbers of series that the images of the owner share."""
+        return self._series.setdefault(self._owner, Series())
 
     def take(self, shard: int, token: str) -> VersionMemory | None:
         """The image of a shard, if it is that of the state: nobody else gets it until it is put."""
@@ -43,6 +54,10 @@ class ShardImages:
         if now - cls._looked < LOOK_EVERY:
             return
         cls._looked = now
+        # Images that are in use keep their numbers of series; others are made anew when needed.
+        full = {owner for owner, series in cls._series.items() if len(series.names) > MOST_NAMES}
         for key, (_, _, used) in list(cls._all.items()):
-            if now - used > FORGET_AFTER:
+            if now - used > FORGET_AFTER or key[0] in full:
                 cls._all.pop(key, None)
+        for owner in set(cls._series) - {owner for owner, _ in list(cls._all)}:
+            cls._series.pop(owner, None)

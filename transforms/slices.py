@@ -1,25 +1,29 @@
 """Partial statistics by key and slice of event time: what is shuffled instead of readings.
 
-Each batch is reduced at once to one row a (region, quantity, slice), and windows are put together
-from slices later. A sliding window then costs no more a reading than an hourly one (Li et al.
-2005, "No pane, no gain"; Traub et al. 2019, "Scotty").
+Each batch is reduced at once to one row a series (region or sensor, and quantity) and slice, and
+windows are put together from slices later. A sliding window then costs no more a reading than an
+hourly one (Li et al. 2005, "No pane, no gain"; Traub et al. 2019, "Scotty").
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.series import SERIES
+from transforms.grouping import distinct
 from transforms.spans import Ints
 from transforms.statistics import Groups, Partials, Statistic
 
 __all__ = [
     "KEY",
+    "SeriesName",
     "SliceAccumulator",
     "group_sorted",
     "merge_partials",
@@ -27,8 +31,9 @@ __all__ = [
     "retract_partials",
 ]
 
-KEY = ("region_code", "region", "quantity")
-"""The columns that tell one series of windows from another."""
+KEY = SERIES
+SeriesName: TypeAlias = tuple[str | None, str | None, str | None, str]
+"""What a series has in the columns `KEY`."""
 
 COMPACT_FROM = 1 << 19
 """Partial rows that are held before they are merged: bounds the memory of a bundle."""
@@ -45,46 +50,40 @@ class SliceAccumulator:
     def __init__(self, slice_seconds: int, statistics: Sequence[Statistic]) -> None:
         self._slice = slice_seconds * 1_000_000
         self._statistics = statistics
-        self._keys: dict[tuple[str, str, str], int] = {}
+        self._keys: dict[SeriesName, int] = {}
         self._pieces: list[dict[str, npt.NDArray[np.int64]]] = []
         self._rows = 0
 
-    def add(self, batch: pa.RecordBatch) -> int:
-        """Adds the readings that lie in a region, or takes them away.
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds the readings to the series of their region and of their sensor, or takes them away.
 
         Args:
             batch: with at least the columns `KEY`, `event_time` and `value_micros` of schema
-                `PLACED_READINGS`. If there is a column `weight`, a reading of weight -1 is taken
-                away again, one of weight 1 is added.
-
-        Returns:
-            How many readings were added, less those that were taken away.
+                `PLACED_READINGS`; `transforms.grouping.grouped` has decided in which series each
+                counts: in that of its region where `region` is not NULL, in that of its sensor
+                where `sensor_id` is not. If there is a column `weight`, a reading of weight -1 is
+                taken away again, one of weight 1 is added.
         """
-        regions = batch.column("region_code")
-        kept = regions.is_valid()
-        if "deleted" in batch.schema.names:
-            kept = pc.and_not(kept, batch.column("deleted"))
-        if not pc.all(kept, min_count=0).as_py():
-            batch = batch.filter(kept)
-        if batch.num_rows == 0:
-            return 0
-        regions = batch.column("region_code")
-        inside = np.asarray(regions.indices)
+        if "deleted" in batch.schema.names and batch.column("deleted").true_count:
+            batch = batch.filter(pc.invert(batch.column("deleted")))
+        for name, keys_of in (("region", self._region_keys), ("sensor_id", self._sensor_keys)):
+            column = batch.column(name)
+            if column.null_count < batch.num_rows:
+                rows = batch.filter(column.is_valid()) if column.null_count else batch
+                self._add(rows, keys_of(rows))
+
+    def _add(self, batch: pa.RecordBatch, keys: Ints) -> None:
         values = np.asarray(batch.column("value_micros"))
         slices = np.asarray(batch.column("event_time").view(pa.int64())) // self._slice
-        quantities = np.asarray(batch.column("quantity").indices).astype(np.int64)
-        width = len(regions.dictionary)
-        keys = self._key_numbers(batch, width)[quantities * width + inside]
         gone = _taken_away(batch)
         if gone is None:
             self._append(group_sorted(keys, slices, values, self._statistics))
-            return len(values)
+            return
         if not gone.all():
             rows = ~gone
             self._append(group_sorted(keys[rows], slices[rows], values[rows], self._statistics))
         left = group_sorted(keys[gone], slices[gone], values[gone], self._statistics)
         self._append(retract_partials(left, self._statistics))
-        return len(values) - 2 * int(gone.sum())
 
     def flush(self, shards: int) -> list[tuple[int, pa.RecordBatch]]:
         """Everything added so far, as Arrow batches; the accumulator is empty afterwards.
@@ -101,7 +100,9 @@ class SliceAccumulator:
         piece = self._pieces.pop()
         self._rows = 0
         names = list(self._keys)
-        share_of_key = np.array([zlib.crc32("\0".join(key).encode()) % shards for key in names])
+        if shards == 1:
+            return [(0, self._batch(piece, np.arange(len(piece["key"])), names))]
+        share_of_key = np.array([_share(name, shards) for name in names])
         shares = share_of_key[piece["key"]]
         batches = []
         for share in np.unique(shares).tolist():
@@ -109,17 +110,41 @@ class SliceAccumulator:
             batches.append((share, self._batch(piece, rows, names)))
         return batches
 
-    def _key_numbers(self, batch: pa.RecordBatch, width: int) -> Ints:
-        """This accumulator's number of every (quantity, region) of the batch's dictionaries."""
-        columns = [batch.column(name).dictionary.to_pylist() for name in KEY]
-        return np.array(
-            [
-                self._keys.setdefault((code, region, quantity), len(self._keys))
-                for quantity in columns[2]
-                for code, region in zip(columns[0][:width], columns[1], strict=True)
-            ],
-            np.int64,
+    def _region_keys(self, batch: pa.RecordBatch) -> Ints:
+        """This accumulator's number of each row's region and quantity."""
+        codes, regions, quantities = (
+            batch.column(name) for name in ("region_code", "region", "quantity")
         )
+        width = len(codes.dictionary)
+        # The two dictionaries of a place are filled in step.
+        places = list(
+            zip(codes.dictionary.to_pylist(), regions.dictionary.to_pylist(), strict=True)
+        )
+        table = [
+            self._number((code, region, None, quantity))
+            for quantity in quantities.dictionary.to_pylist()
+            for code, region in places
+        ]
+        combined = np.asarray(quantities.indices).astype(np.int64) * width
+        return np.array(table, np.int64)[combined + np.asarray(codes.indices)]
+
+    def _sensor_keys(self, batch: pa.RecordBatch) -> Ints:
+        """This accumulator's number of each row's sensor and quantity."""
+        sensors, quantities = batch.column("sensor_id"), batch.column("quantity")
+        width, names = len(sensors.dictionary), quantities.dictionary.to_pylist()
+        combined = np.asarray(quantities.indices).astype(np.int64) * width
+        combined += np.asarray(sensors.indices)
+        # Of many sensors a batch may name only few.
+        found, places = distinct(combined, len(names) * width)
+        texts = sensors.dictionary.take(pa.array(found % width)).to_pylist()
+        table = [
+            self._number((None, None, text, names[quantity]))
+            for text, quantity in zip(texts, (found // width).tolist(), strict=True)
+        ]
+        return np.array(table, np.int64)[places]
+
+    def _number(self, name: SeriesName) -> int:
+        return self._keys.setdefault(name, len(self._keys))
 
     def _append(self, piece: dict[str, npt.NDArray[np.int64]]) -> None:
         self._pieces.append(piece)
@@ -138,13 +163,13 @@ class SliceAccumulator:
             self._pieces = [merge_partials(joined, self._statistics)]
         self._rows = sum(len(piece["key"]) for piece in self._pieces)
 
-    def _batch(
-        self, piece: Partials, rows: Ints, names: list[tuple[str, str, str]]
-    ) -> pa.RecordBatch:
-        numbers = piece["key"][rows]
+    def _batch(self, piece: Partials, rows: Ints, names: list[SeriesName]) -> pa.RecordBatch:
+        found, numbers = distinct(piece["key"][rows], len(names))
+        indices = pa.array(numbers.astype(np.int32))
+        used = [names[number] for number in found.tolist()]
         columns = [
             pa.DictionaryArray.from_arrays(
-                pa.array(numbers.astype(np.int32)), pa.array([name[part] for name in names])
+                indices, pa.array([name[part] for name in used], pa.string())
             )
             for part in range(len(KEY))
         ]
@@ -159,6 +184,10 @@ class SliceAccumulator:
                     pa.FixedSizeListArray.from_arrays(flat, column.shape[1]) if wide else flat
                 )
         return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _share(name: SeriesName, shards: int) -> int:
+    return zlib.crc32("\0".join(part or "" for part in name).encode()) % shards
 
 
 def _taken_away(batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:

@@ -17,14 +17,14 @@ WIDEST_GAP = 2
 
 
 def unusual_rows(
-    records: Spans, fitting: npt.NDArray[np.int64], quotes: int, *, lines: bool
+    records: Spans, fitting: npt.NDArray[np.int64], quotes: npt.NDArray[np.int64], *, lines: bool
 ) -> Bools:
     """Which of the fitting records have something inside a string that a pattern does not see.
 
     Args:
         records: all records of the block, in rising order.
         fitting: the rows that fit a template.
-        quotes: how many quotation marks a record of that template has.
+        quotes: how many quotation marks a record of each one's template has.
         lines: no record holds a newline, because the block was cut into lines.
 
     Returns:
@@ -36,12 +36,14 @@ def unusual_rows(
     others = np.ones(len(records), bool)
     others[fitting] = False
     rest = records.take(np.flatnonzero(others)).compact()
-    if _nothing_else(records, rest, quotes * len(fitting)):
+    expected = int(quotes.sum())
+    if _nothing_else(records, rest, expected):
         return unusual
     seen = _census(buffer)
     quotes_left = int(np.count_nonzero(rest.buffer == QUOTE))
-    if seen.quotes - quotes_left != quotes * len(fitting):
-        unusual |= _count(records, QUOTE) != quotes
+    if seen.quotes - quotes_left != expected:
+        found = _count(records, QUOTE)
+        unusual[fitting] |= found[fitting] != quotes
     if seen.backslashes:
         unusual |= _count(records, BACKSLASH) > 0
     if lines and seen.special == seen.newlines:

@@ -13,7 +13,20 @@ import numpy as np
 from schemas.reading import VersionKind
 from transforms.hash_index import HashIndex
 from transforms.numbers import MICROS
-from transforms.packed_rows import ROW, Name, Packed, Rows, Series, joined_packed, words_of
+from transforms.packed_rows import (
+    DELETED,
+    NO_POSITION,
+    PLACED,
+    ROW,
+    Name,
+    Packed,
+    Rows,
+    flags_of,
+    kinds_of,
+    series_of,
+    words_of,
+)
+from transforms.packed_series import Series, joined_packed
 from transforms.packed_versions import NEWER, OLDER, SAME, compared, newest_rows
 from transforms.spans import Bools, Ints
 
@@ -25,8 +38,8 @@ TOO_LATE = -2
 """What becomes of a message, beside `NEWER`, `OLDER` and `SAME`."""
 SWEEP_FROM = 1 / 3
 """Share of rows that need not be remembered from which on they are thrown away."""
-MEANT = ("event_time", "value", "series", "flags")
-"""What of an entry changes a mean, or the class that the reading is counted in."""
+MEANT = DELETED | PLACED | NO_POSITION
+"""Flags that change the class that a reading is counted in."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +69,16 @@ class VersionMemory:
     Args:
         remember: for how many seconds after its arrival a version is remembered at least.
         max_future: by how many seconds an event time may be ahead of its arrival.
+        series: the numbers of series, which other memories may share.
 
     Attributes:
         released: what had to be remembered up to this moment, in seconds since the epoch, is
             forgotten; None where nothing was yet.
     """
 
-    def __init__(self, remember: int, max_future: int) -> None:
+    def __init__(self, remember: int, max_future: int, series: Series | None = None) -> None:
         self._remember, self._max_future = remember, max_future
-        self._series = Series()
+        self._series = series or Series()
         self._store = np.zeros(0, ROW)
         self._size = 0
         self._index = HashIndex()
@@ -80,9 +94,9 @@ class VersionMemory:
         return self._lasting(self._held) if self._has_old else self._held
 
     @property
-    def names(self) -> tuple[Name, ...]:
+    def names(self) -> Sequence[Name]:
         """What the series are called."""
-        return tuple(self._series.names)
+        return self._series.names
 
     def offer(self, packed: Packed) -> Decision:
         """Decides about messages, and remembers the versions that are new.
@@ -91,7 +105,7 @@ class VersionMemory:
             packed: messages of this shard, in the order in which they came.
         """
         rows = self._series.renumbered(packed)
-        kept, duplicates, superseded = newest_rows(rows)
+        kept, duplicates, superseded = newest_rows(rows, self.names)
         if len(kept) < len(rows):
             rows = rows.take(kept)
         places = self._find(rows)
@@ -99,7 +113,7 @@ class VersionMemory:
         before = self._store.take(places[known])
         verdict = np.full(len(rows), NEWER, np.int8)
         if len(known):
-            verdict[known] = compared(rows.take(known), before)
+            verdict[known] = compared(rows.take(known), before, self.names)
         too_late = self._come_too_late(rows, places < 0)
         verdict[too_late] = TOO_LATE
         new = np.flatnonzero(verdict == NEWER)
@@ -126,7 +140,7 @@ class VersionMemory:
         """Remembers what was accepted before: of each reading the newest of the rows counts."""
         self.released = released
         rows = self._lasting(self._series.renumbered(joined_packed(pieces)))
-        kept, _, _ = newest_rows(rows)
+        kept, _, _ = newest_rows(rows, self.names)
         self._hold(rows.take(kept))
 
     def holds(self, packed: Packed) -> Rows:
@@ -135,7 +149,7 @@ class VersionMemory:
         places = self._find(rows)
         known = np.flatnonzero(places >= 0)
         rows, mine = rows.take(known), self._store.take(places[known])
-        return rows.take(np.flatnonzero(compared(rows, mine) == SAME))
+        return rows.take(np.flatnonzero(compared(rows, mine, self.names) == SAME))
 
     @property
     def _held(self) -> Rows:
@@ -157,7 +171,7 @@ class VersionMemory:
         """Versions above the first of readings whose earlier ones may have been forgotten."""
         if self.released is None:
             return np.zeros(0, np.int64)
-        numbered = rows["kind"] == VersionKind.VERSION
+        numbered = kinds_of(rows) == VersionKind.VERSION
         if not numbered.any():
             return np.zeros(0, np.int64)
         horizon = (self.released - self._remember + self._max_future) * MICROS
@@ -183,8 +197,7 @@ class VersionMemory:
         following = rows.take(follows)
         words_of(self._store)[places[follows]] = words_of(following)
         self._append(rows.take(np.flatnonzero(places < 0)))
-        unlike = [following[name] != replaced[name] for name in MEANT]
-        changed = np.logical_or.reduce(unlike)
+        changed = _means_else(following, replaced)
         if changed.all():
             return rows, replaced
         changes = np.ones(len(rows), bool)
@@ -214,6 +227,15 @@ class VersionMemory:
             return rows
         kept = rows["arrival"].astype(np.int64) + self._remember > self.released
         return rows if kept.all() else rows.take(np.flatnonzero(kept))
+
+
+def _means_else(rows: Rows, others: Rows) -> Bools:
+    """Whether a row changes a mean, or a class of the balance, beside the other."""
+    unlike = [rows[name] != others[name] for name in ("event_time", "value")]
+    unlike.append(series_of(rows) != series_of(others))
+    unlike.append((flags_of(rows) ^ flags_of(others)) & MEANT > 0)
+    changed: Bools = np.logical_or.reduce(unlike)
+    return changed
 
 
 def _with_room(rows: Rows, size: int) -> Rows:

@@ -6,17 +6,31 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.entries import ENTRIES, NO_PLACE
+from schemas.groupings import BOTH
+from transforms.grouping import distinct, grouped
 from transforms.identity import identities
-from transforms.spans import Bools, Ints, Words
+from transforms.spans import Bools, Ints
 
-__all__ = ["Newest", "comparable", "entries_of", "joined", "newest", "same_rows", "version_order"]
+__all__ = [
+    "Newest",
+    "comparable",
+    "entries_of",
+    "joined",
+    "newest",
+    "same_rows",
+    "text_keys",
+    "version_order",
+]
 
+Keys: TypeAlias = npt.NDArray[np.bytes_]
 MOMENT = ENTRIES.field("event_time").type
 MISSING = {
     "event_time": pa.scalar(0, MOMENT),
@@ -26,17 +40,22 @@ MISSING = {
 }
 """What stands in an entry for NULL."""
 
+LONGEST_KEY = 200
+"""Bytes by which names of sensors are ordered."""
 
-def entries_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+
+def entries_of(batch: pa.RecordBatch, group_by: str = BOTH) -> pa.RecordBatch:
     """The entries of placed readings.
 
     Args:
         batch: of schema `PLACED_READINGS`.
+        group_by: what means are grouped by, one of `schemas.groupings.GROUPINGS`.
 
     Returns:
         A batch of schema `ENTRIES`, row by row.
     """
     high, low = identities(batch)
+    batch = grouped(batch, group_by)
     columns = {
         "identity_high": pa.array(high),
         "identity_low": pa.array(low),
@@ -142,7 +161,7 @@ def same_rows(left: pa.RecordBatch, right: pa.RecordBatch) -> Bools:
     return same
 
 
-def comparable(entries: pa.RecordBatch) -> list[Words | Ints]:
+def comparable(entries: pa.RecordBatch) -> list[npt.NDArray[Any]]:
     """The columns that order entries, the most important first.
 
     Between equal versions a deletion wins, then the greatest content: any rule would do that does
@@ -159,7 +178,37 @@ def comparable(entries: pa.RecordBatch) -> list[Words | Ints]:
         np.asarray(entries.column("latitude")),
         np.asarray(entries.column("value_micros")),
         _region_numbers(entries.column("region_code")),
+        _sensor_keys(entries.column("sensor_id")),
     ]
+
+
+def _sensor_keys(sensors: pa.DictionaryArray) -> Keys:
+    """Each row's sensor in a form that is ordered as SQL orders it; NULL comes first."""
+    if sensors.null_count == len(sensors):
+        return text_keys([None])[np.zeros(len(sensors), np.int64)]
+    texts = sensors.dictionary
+    numbers = np.asarray(sensors.indices.cast(pa.int64()).fill_null(len(texts)))
+    # A few rows of a large batch still carry all its names.
+    found, places = distinct(numbers, len(texts) + 1)
+    names = texts.take(pa.array(found[found < len(texts)])).to_pylist()
+    return text_keys([*names, None])[places]
+
+
+def text_keys(texts: Sequence[str | None]) -> Keys:
+    """Texts in a form that NumPy compares, byte by byte; of long ones the first bytes and a hash.
+
+    None comes before all others.
+    """
+    keys = [b"" if text is None else b"\1" + text.encode() for text in texts]
+    return np.array(
+        [
+            key
+            if len(key) <= LONGEST_KEY
+            else key[:LONGEST_KEY] + hashlib.blake2b(key, digest_size=16).digest()
+            for key in keys
+        ],
+        np.bytes_,
+    )
 
 
 def _region_numbers(codes: pa.DictionaryArray) -> Ints:

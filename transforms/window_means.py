@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.reading import MEANS
-from transforms.slices import KEY, merge_partials
+from transforms.slices import KEY, SeriesName, merge_partials
 from transforms.spans import Ints
 from transforms.statistics import STATISTICS, Partials, Statistic
 from transforms.wide import carried
@@ -62,10 +62,10 @@ def window_rows(
 
 def _joined(
     batches: Sequence[pa.RecordBatch],
-) -> tuple[list[tuple[str, ...]], dict[str, npt.NDArray[np.int64]]]:
+) -> tuple[list[SeriesName], dict[str, npt.NDArray[np.int64]]]:
     """All batches as one, with the keys numbered in their alphabetical order."""
     tables = [_key_names(batch) for batch in batches]
-    names = sorted({name for table in tables for name in table})
+    names = sorted({name for table in tables for name in table}, key=_order)
     number = {name: index for index, name in enumerate(names)}
     partials: dict[str, list[npt.NDArray[np.int64]]] = {"key": []}
     for batch, table in zip(batches, tables, strict=True):
@@ -81,15 +81,19 @@ def _joined(
     return names, {name: np.concatenate(columns) for name, columns in partials.items()}
 
 
-def _key_names(batch: pa.RecordBatch) -> list[tuple[str, ...]]:
-    """The keys behind the batch's numbers: its dictionaries are filled in step."""
+def _order(name: SeriesName) -> tuple[str, ...]:
+    return tuple(part or "" for part in name)
+
+
+def _key_names(batch: pa.RecordBatch) -> list[SeriesName]:
+    """The series behind the batch's numbers: its dictionaries are filled in step."""
     columns = [batch.column(name).dictionary.to_pylist() for name in KEY]
     return list(zip(*columns, strict=True))
 
 
 def _rows_of_window(
     merged: Partials,
-    names: list[tuple[str, ...]],
+    names: list[SeriesName],
     window: SlidingWindow,
     slice_seconds: int,
     statistics: Sequence[Statistic],

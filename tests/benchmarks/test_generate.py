@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from benchmarks.defects import DEFECTS, REASONS
 from benchmarks.generate import generate, main, parse_size
-from benchmarks.places import PLACES
 from benchmarks.readings import Recipe, make_lines
 from geo import RegionIndex
+from simulation.places import PLACES
 
 FIELDS = ["id", "timestamp", "lat", "lon", "temperature", "country"]
 

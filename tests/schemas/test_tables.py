@@ -7,7 +7,6 @@ import json
 import pyarrow as pa
 import pytest
 
-from schemas.message_formats import MESSAGE_FORMATS
 from schemas.reading import MEANS, PLACED_READINGS, READINGS, REJECTED
 from schemas.reasons import REASONS, Cause, Causes
 from schemas.tables import FOLDER, TABLES, arrow_schema, bigquery_schema
@@ -54,7 +53,12 @@ def test_columns_have_the_names_of_the_interface():
     assert arrow_schema("regional_means_revisions").names == [
         *means, "revision", "pane", "emitted_at", "run_id",
     ]  # fmt: skip
-    assert [*means, "pane"] == MEANS.names
+    assert [*means[:2], "sensor_id", *means[2:], "pane"] == MEANS.names
+    sensors = ["sensor_id", "quantity", "window_size", "window_period", "window_start"]
+    sensors += ["window_end", "count", "mean", "min", "max", "stddev"]
+    assert arrow_schema("sensor_means_revisions").names == [
+        *sensors, "revision", "pane", "emitted_at", "run_id",
+    ]  # fmt: skip
     rejected = ["reason", "detail", "raw", "raw_size", "raw_sha256", "source", "rejected_at"]
     assert arrow_schema("rejected_readings").names == [*rejected, "run_id"]
     assert rejected == REJECTED.names
@@ -80,10 +84,3 @@ def test_causes_are_numbered_from_one_in_the_order_they_are_met():
 
 def test_reasons_are_words_of_their_own():
     assert len(set(REASONS)) == len(REASONS) == 12
-
-
-def test_the_regional_format_is_that_of_the_interface():
-    regional = MESSAGE_FORMATS["regional"]
-    assert regional.required == ("id", "timestamp", "lat", "lon", "temperature")
-    assert regional.keys == (*regional.required, "country", "version", "updated_at", "deleted")
-    assert (regional.quantity, regional.unit) == ("temperature", "°C")

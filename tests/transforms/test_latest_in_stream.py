@@ -237,7 +237,7 @@ def test_few_rows_are_logged_with_their_own_names_only():
     worker.bundle([reading("c", 1, 1, 1, place=TOULOUSE)])
     first, second = (unpack(data) for data in worker.shard.bags[0].values)
     assert len(first.names) == 2
-    assert second.names == (("temperature", "76", "Occitanie"),)
+    assert second.names == (("temperature", "76", "Occitanie", None),)
 
 
 @pytest.mark.parametrize("place", [PARIS, TOULOUSE])

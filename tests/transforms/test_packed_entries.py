@@ -14,16 +14,8 @@ from tests.support.streams import AT_SEA, TOULOUSE, at, deletion, reading
 from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows
 from transforms.packed_entries import arrow_entries, packed_entries
-from transforms.packed_rows import (
-    ROW,
-    Packed,
-    Series,
-    compact,
-    header,
-    joined_packed,
-    pack,
-    unpack,
-)
+from transforms.packed_rows import ROW, Packed, compact, header, pack, unpack
+from transforms.packed_series import Series, joined_packed
 from transforms.slices import SliceAccumulator
 from transforms.statistics import STATISTICS
 from transforms.versions import entries_of
@@ -72,13 +64,13 @@ def test_pieces_with_other_names_are_joined(pieces):
 def test_only_names_that_rows_have_are_packed():
     packed = packed_entries(placed(*ROWS), NOW)
     assert set(packed.names) == {
-        ("temperature", "11", "Île-de-France"),
-        ("temperature", "76", "Occitanie"),
-        ("temperature", None, None),
-        ("humidity", None, None),
+        ("temperature", "11", "Île-de-France", None),
+        ("temperature", "76", "Occitanie", None),
+        ("temperature", None, None, None),
+        ("humidity", None, None, None),
     }
     one = compact(Packed(packed.rows[1:2], packed.names))
-    assert one.names == (("temperature", "76", "Occitanie"),)
+    assert one.names == (("temperature", "76", "Occitanie", None),)
     assert compact(one) is one
 
 
@@ -101,7 +93,7 @@ def test_arrivals_beyond_what_can_be_held_are_the_nearest(year, expected):
 def test_they_can_be_added_to_windows():
     """The dictionaries of region codes and regions are filled in step, without NULLs."""
     slices = SliceAccumulator(3600, [STATISTICS["count"]()])
-    assert slices.add(arrow_entries(packed_entries(placed(*ROWS), NOW))) == 3
+    slices.add(arrow_entries(packed_entries(placed(*ROWS), NOW)))
     ((_, partials),) = slices.flush(1)
     found = zip(
         partials.column("region").to_pylist(), partials.column("count").to_pylist(), strict=True
@@ -118,21 +110,21 @@ def test_no_rows_are_no_rows():
 
 
 def test_what_another_release_packed_is_refused():
-    with pytest.raises(ValueError, match=r"^packed entries of format b'\\x02' cannot be read"):
-        unpack(b"\x02" + header(())[1:])
+    with pytest.raises(ValueError, match=r"^packed entries of format b'\\x01' cannot be read"):
+        unpack(b"\x01" + header(())[1:])
 
 
 def test_more_series_than_can_be_told_apart_are_refused():
     series = Series()
-    assert len(series.numbers(tuple(("q", str(place), "") for place in range(128)))) == 128
+    assert len(series.numbers(tuple(("q", str(place), "", None) for place in range(128)))) == 128
     with pytest.raises(ValueError, match=r"^at most 128 quantities and 127 regions"):
-        series.numbers((("q", "another", ""),))
+        series.numbers((("q", "another", "", None),))
 
 
 def test_many_shapes_of_names_do_not_pile_up():
     series = Series()
     for number in range(1100):
-        series.numbers((("q", str(number % 100), ""), ("q", str(number // 100), "")))
+        series.numbers((("q", str(number % 100), "", None), ("q", str(number // 100), "", None)))
     assert len(series.names) == 100
     assert len(series._known) <= 1001
 

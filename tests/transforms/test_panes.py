@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.plain_means import statistics_of
-from transforms.panes import PartialRows, RunningTotal, pane_rows
+from transforms.panes import PartialRows, RunningTotal, pane_rows, series_name, slice_key
 from transforms.slices import group_sorted, retract_partials
 from transforms.statistics import STATISTICS
 from transforms.window_means import means_schema, read_partials
 
 ALL = [STATISTICS[name]() for name in STATISTICS]
 PARTIALS = PartialRows(ALL)
-KEY = ("76", "Occitanie", "temperature")
+KEY = ("region", "76", "Occitanie", "temperature")
 
 
 def change(added=(), taken=(), partials=PARTIALS):
@@ -160,7 +160,17 @@ def test_rows_have_the_partials_that_are_asked_for():
     assert (found["window_size"], found["window_period"]) == (3600, 300)
     assert found["window_start"].timestamp() == 3600
     assert found["window_end"].timestamp() == 7200
-    assert (found["region_code"], found["region"], found["quantity"]) == KEY
+    assert (found["region_code"], found["region"], found["sensor_id"], found["quantity"]) == (
+        "76", "Occitanie", None, "temperature",
+    )  # fmt: skip
+
+
+def test_the_rows_of_sensors_have_no_region():
+    (total,) = change([5, 7])
+    key = slice_key((None, None, "", "humidity"))
+    found = pane_rows([((key, 0, 10, 10), "early", total)], ALL).to_pylist()[0]
+    assert (found["region_code"], found["region"], found["sensor_id"]) == (None, None, "")
+    assert slice_key(series_name(KEY)) == KEY
 
 
 def test_partials_go_into_bytes_and_back():

@@ -183,5 +183,7 @@ def test_messages_stay_in_their_windows(monkeypatch):
 
 
 def test_an_unknown_message_format_is_refused_in_a_sentence():
-    with pytest.raises(ValueError, match=r"^unknown message format 'regonal'; there are regional"):
+    with pytest.raises(
+        ValueError, match=r"^unknown message format 'regonal'; there are auto, regional"
+    ):
         ParseReadings("regonal")

@@ -17,8 +17,9 @@ from tests.support.fast_parser import (
 )
 from tests.support.mutations import KEYS, VERSION_KEYS, Shapes
 from tests.support.reference_parser import Rejected, read_lines
-from transforms.parse_block import LEARN_EVERY
+from transforms.layouts import FormatSet
 from transforms.record_template import RecordTemplate
+from transforms.template_memory import LEARN_EVERY
 
 
 def both_ways_and_plainly(blocks, arrived_at=None):
@@ -95,7 +96,7 @@ def test_a_template_that_few_records_fit_is_left_alone():
     block = b"\n".join([shapes.usual()] * 15 + [b"{}"] * 85)
     parser = block_parser()
     parser.parse(block, SOURCE)
-    assert parser._templates == []
+    assert parser._memory.templates == []
 
 
 @st.composite
@@ -137,7 +138,7 @@ def test_a_template_reads_what_one_writer_sends():
     block = b"\n".join(shapes.usual() for _ in range(100))
     parser = block_parser()
     parsed = parser.parse(block, SOURCE)
-    assert len(parser._templates) == 1
+    assert len(parser._memory.templates) == 1
     assert [batch.num_rows for batch in parsed.readings] == [100]
 
 
@@ -146,7 +147,7 @@ def test_two_writers_have_two_templates():
     block = b"\n".join(shapes.usual() for _ in range(60) for shapes in (first, second))
     parser = block_parser()
     parsed = parser.parse(block, SOURCE)
-    assert len(parser._templates) == 2
+    assert len(parser._memory.templates) == 2
     assert_same_rows(rows_of_parsed(parsed, block), read_lines(block))
 
 
@@ -160,7 +161,9 @@ def test_two_writers_have_two_templates():
         '{"id": 1, "id": 2, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
         '{"id": true, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
         '{"lat": true, "id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}',
-        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1, "nested": {}}',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1, "version": {}}',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": {"x": 1}, "temperature": 1}',
+        '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": [[[[[[[[[[[[[1]]]]]]]]]]]]]}',
         '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1',
         '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1} x',
         '{"id": 1, "timestamp": 1, "lat": 1, "lon": 1, "temperature": 01}',
@@ -168,8 +171,8 @@ def test_two_writers_have_two_templates():
         '{"id": "%s", "timestamp": 1, "lat": 1, "lon": 1, "temperature": 1}' % ("x" * 5000),
     ],
 )
-def test_no_template_is_learnt_from_what_is_no_flat_reading(text):
-    assert RecordTemplate.learn(text, MESSAGE_FORMATS["regional"]) is None
+def test_no_template_is_learnt_from_what_is_no_usual_reading(text):
+    assert RecordTemplate.learn(text, FormatSet([MESSAGE_FORMATS["regional"]])) is None
 
 
 def parsed_with(count, **changes):
@@ -180,7 +183,7 @@ def parsed_with(count, **changes):
     parser = block_parser()
     rows = rows_of_parsed(parser.parse(block, SOURCE), block)
     assert_same_rows(rows, read_lines(block))
-    return parser._templates, rows
+    return parser._memory.templates, rows
 
 
 @pytest.mark.parametrize(
@@ -229,7 +232,7 @@ def test_rare_forms_of_a_version_are_left_to_the_general_way(text):
     block = b"\n".join(shapes.usual()[:-1] + b',"version":%s}' % end for end in ends)
     parser = block_parser()
     rows = rows_of_parsed(parser.parse(block, SOURCE), block)
-    assert len(parser._templates) == 1
+    assert len(parser._memory.templates) == 1
     assert_same_rows(rows, read_lines(block))
 
 
@@ -242,4 +245,4 @@ def test_a_parser_whose_writer_changes_its_habits_learns_again():
                 block = b"\n".join(make() for _ in range(30))
                 found = rows_of_parsed(parser.parse(block, SOURCE), block)
                 assert_same_rows(found, read_lines(block))
-        assert len(parser._templates) == 1
+        assert len(parser._memory.templates) == 1

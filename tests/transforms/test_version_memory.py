@@ -7,19 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.packed_rows import DELETED, PLACED, ROW, Packed
+from transforms.packed_rows import (
+    DELETED,
+    PLACED,
+    ROW,
+    Packed,
+    flags_of,
+    kinds_of,
+    labels_of,
+    series_of,
+)
 from transforms.packed_versions import newest_rows
 from transforms.version_memory import VersionMemory
 
 REMEMBER, MAX_FUTURE = 1000, 300
-NAMES = (("temperature", None, None), ("temperature", "76", "Occitanie"))
+PLACES = ((None, None), ("76", "Occitanie"))
+SENSORS = (None, "", "a", "b")
+NAMES = tuple(("temperature", *place, sensor) for sensor in SENSORS for place in PLACES)
 RANK = ("kind", "version", "deleted", "event_time", "longitude", "latitude", "value", "placed")
+RANK += ("sensor",)
 
 
 @st.composite
 def entry(draw):
     small = st.integers(0, 2)
-    placed = draw(st.booleans())
+    placed, sensor = draw(st.booleans()), draw(st.integers(0, 3))
     return {
         # Few hashes, and halves that different readings share.
         "high": draw(small),
@@ -32,7 +44,8 @@ def entry(draw):
         "latitude": 0.0,
         "value": draw(st.integers(-1, 1)),
         "placed": placed,
-        "series": int(placed),
+        "sensor": sensor,
+        "series": 2 * sensor + placed,
         "arrival": draw(st.integers(0, 8)) * 250,
     }
 
@@ -41,8 +54,10 @@ def packed(entries):
     rows = np.zeros(len(entries), ROW)
     for number, each in enumerate(entries):
         flags = each["deleted"] * DELETED + each["placed"] * PLACED
-        for name in ROW.names:
-            rows[number][name] = flags if name == "flags" else each[name]
+        for name in ROW.names[:-1]:
+            rows[number][name] = each[name]
+        label = labels_of(*(np.array([part]) for part in (each["series"], each["kind"], flags)))
+        rows[number]["label"] = label[0]
     return Packed(rows, NAMES)
 
 
@@ -66,7 +81,8 @@ class PlainMemory:
         outcome = {"accepted": [], "duplicates": 0, "superseded": 0, "too_late": 0}
         for each in entries:
             kept = newest.get(identity(each))
-            if kept is None or rank(each) > rank(kept):
+            # Of equal ones that come together the last one stays, with its arrival.
+            if kept is None or rank(each) >= rank(kept):
                 newest[identity(each)] = each
         distinct = {(identity(each), rank(each)) for each in entries}
         outcome["duplicates"] += len(entries) - len(distinct)
@@ -103,22 +119,25 @@ class PlainMemory:
         }
 
 
-def plain(rows):
+def plain(rows, names):
     return [
         (
             (int(row["high"]), int(row["low"])),
             (
-                int(row["kind"]),
+                int(kind),
                 int(row["version"]),
-                bool(row["flags"] & DELETED),
+                bool(flags & DELETED),
                 int(row["event_time"]),
                 float(row["longitude"]),
                 float(row["latitude"]),
                 int(row["value"]),
-                bool(row["flags"] & PLACED),
+                bool(flags & PLACED),
+                SENSORS.index(names[series][3]),
             ),
         )
-        for row in rows
+        for row, kind, flags, series in zip(
+            rows, kinds_of(rows), flags_of(rows), series_of(rows), strict=True
+        )
     ]
 
 
@@ -144,10 +163,10 @@ def test_it_decides_as_a_dictionary_does(events):
         else:
             decision, expected = memory.offer(packed(event)), model.offer(event)
             log.append(Packed(decision.accepted, memory.names))
-            assert sorted(plain(decision.accepted)) == sorted(expected["accepted"])
+            assert sorted(plain(decision.accepted, memory.names)) == sorted(expected["accepted"])
             for name in ("duplicates", "superseded", "too_late"):
                 assert getattr(decision, name) == expected[name]
-        assert sorted(plain(memory.rows)) == sorted(
+        assert sorted(plain(memory.rows, memory.names)) == sorted(
             (key, rank(each)) for key, each in model.remembered.items()
         )
         assert len(memory) == len(model.remembered)
@@ -160,7 +179,8 @@ def test_what_is_added_less_what_is_taken_is_what_is_remembered(pieces):
     memory, standing = VersionMemory(10**9, MAX_FUTURE), []
 
     def meant(rows):
-        return [(int(row["event_time"]), int(row["value"]), int(row["flags"])) for row in rows]
+        columns = rows["event_time"], rows["value"], flags_of(rows), series_of(rows)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
     for piece in pieces:
         decision = memory.offer(packed(piece))
@@ -172,7 +192,7 @@ def test_what_is_added_less_what_is_taken_is_what_is_remembered(pieces):
 
 @given(st.lists(entry(), max_size=30))
 def test_the_newest_rows_are_in_their_order(entries):
-    kept, repeats, older = newest_rows(packed(entries).rows)
+    kept, repeats, older = newest_rows(packed(entries).rows, NAMES)
     assert len(kept) + repeats + older == len(entries)
     assert (np.diff(kept) > 0).all()
 
@@ -193,7 +213,7 @@ def test_many_readings_are_remembered_however_they_come():
 
 
 def test_what_is_forgotten_is_forgotten_before_it_is_thrown_away():
-    base = {**dict.fromkeys(ROW.names, 0), "deleted": False, "placed": True}
+    base = {**dict.fromkeys((*ROW.names, "kind", "series"), 0), "deleted": False, "placed": True}
     old, *young = [
         {**base, "high": number, "arrival": 5000 if number else 100} for number in range(10)
     ]
@@ -212,7 +232,7 @@ def test_an_empty_memory_restores_nothing():
     memory = VersionMemory(REMEMBER, MAX_FUTURE)
     memory.restore([], None)
     assert len(memory) == 0
-    assert memory.names == ()
+    assert len(memory.names) == 0
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -221,7 +241,8 @@ def test_only_what_the_memory_may_have_held_waits(version):
     memory.release(5000)
     horizon = (5000 - REMEMBER + MAX_FUTURE) * 10**6
     times = [horizon - 1, horizon, horizon + 1]
-    base = {**dict.fromkeys(ROW.names, 0), "kind": 3, "deleted": False, "placed": True}
+    base = {**dict.fromkeys((*ROW.names, "series"), 0), "kind": 3}
+    base |= {"deleted": False, "placed": True}
     entries = [
         {**base, "high": number, "version": version, "event_time": time, "arrival": 5000}
         for number, time in enumerate(times)

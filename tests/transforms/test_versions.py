@@ -32,6 +32,7 @@ def entry_rows(draw):
         "quantity": "temperature",
         "region_code": region,
         "region": region,
+        "sensor_id": None if deleted else draw(st.sampled_from([None, "", "s", "t" * 300])),
     }
 
 
@@ -56,7 +57,12 @@ def rank(row):
     names = ("version_kind", "version", "deleted")
     content = ("event_time", "longitude", "latitude", "value_micros")
     code = row["region_code"]
-    return *(row[name] for name in names + content), _region_number(code) if code else 0
+    region = _region_number(code) if code else 0
+    return *(row[name] for name in names + content), region, _sensor(row)
+
+
+def _sensor(row):
+    return row["sensor_id"] is not None, row["sensor_id"] or ""
 
 
 def plainly(rows):
@@ -118,7 +124,10 @@ def test_joining_keeps_texts_whose_dictionaries_differ():
     rows = [
         {**row, "region_code": code, "region": code}
         for code in ("76", "11", "94")
-        for row in [dict.fromkeys(ENTRIES.names, 0) | {"quantity": "temperature", "deleted": False}]
+        for row in [
+            dict.fromkeys(ENTRIES.names, 0)
+            | {"quantity": "temperature", "deleted": False, "sensor_id": None}
+        ]
     ]
     whole = joined([entries([row]) for row in rows])
     assert whole.column("region_code").to_pylist() == ["76", "11", "94"]
