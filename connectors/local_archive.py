@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from connectors.local_store import StoredFile
@@ -55,4 +54,4 @@ class WriteArchive(beam.DoFn):
     def finish_bundle(self) -> Iterator[WindowedValue]:
         files = self._writer.flush()
         for written in (*files, *(Reached(*each) for each in self._reached.items())):
-            yield WindowedValue(written, MAX_TIMESTAMP, (GlobalWindow(),))
+            yield WindowedValue(written, GlobalWindow().max_timestamp(), (GlobalWindow(),))

@@ -15,6 +15,7 @@ from connectors.local_store import RunRecord, StoredFile
 from connectors.local_store.means_files import means_rows
 from connectors.local_store.records import BATCH, FINISHED
 from connectors.local_store.window_numbers import Numbering
+from schemas.groupings import REGION
 from schemas.tables import arrow_schema
 from transforms.spans import Ints
 
@@ -32,6 +33,7 @@ class Run:
         inputs: the inputs as the user named them.
         windows: size and period, in seconds, of the windows that it computes. A stream must name
             them, for it may commit before it has rows of all of them.
+        group_by: what means are grouped by, one of `schemas.groupings.GROUPINGS`.
     """
 
     run_id: str
@@ -39,6 +41,7 @@ class Run:
     started_at: datetime.datetime
     inputs: tuple[str, ...]
     windows: tuple[tuple[int, int], ...] = ()
+    group_by: str = REGION
 
     def record(
         self,
@@ -62,6 +65,7 @@ class Run:
             status=status,
             windows=[list(window) for window in self.windows],
             duplicates=duplicates,
+            group_by=self.group_by,
         )
 
 
@@ -69,7 +73,7 @@ ToTable = Callable[[pa.RecordBatch, Run], pa.RecordBatch]
 
 
 def means_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
-    """A batch of means as rows of `regional_means_revisions`, with their partial statistics.
+    """A batch of means as rows of files of means, with their partial statistics.
 
     Args:
         batch: of schema `transforms.window_means.means_schema(…, partials=True)`. Of several panes

@@ -16,7 +16,7 @@ from apache_beam.transforms.userstate import (
     TimerSpec,
     on_timer,
 )
-from apache_beam.transforms.window import GlobalWindow
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
@@ -140,8 +140,9 @@ class WriteToStore(beam.PTransform):
                 yield name, WriteRows(self._folder, self._run, name, to_table)
 
 
-def _to_one(file: StoredFile | Reached) -> tuple[str, StoredFile | Reached]:
-    return "store", file
+def _to_one(file: StoredFile | Reached) -> TimestampedValue:
+    # Prism holds back what is later than a timer of its key: here than the one of the end.
+    return TimestampedValue(("store", file), GlobalWindow().max_timestamp() - Duration(1))
 
 
 def _commit_batch(_: None, folder: str, run: Run, duplicates: str, files: list[StoredFile]) -> str:

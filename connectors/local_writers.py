@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from connectors.local_rows import Run, ToTable
@@ -104,8 +103,8 @@ class WriteEntries(beam.DoFn):
         if rows:
             store.announce()
         for part in [batches] if rows <= FEW_ENTRIES else [[batch] for batch in batches]:
-            yield from store.write_entries(part, self._run.run_id)
+            yield from store.write_entries(part, self._run.run_id, self._run.group_by)
 
 
 def _for_all_time(file: StoredFile) -> WindowedValue:
-    return WindowedValue(file, MAX_TIMESTAMP, (GlobalWindow(),))
+    return WindowedValue(file, GlobalWindow().max_timestamp(), (GlobalWindow(),))

@@ -16,6 +16,7 @@ from connectors.local_store.errors import StoreError
 from connectors.local_store.files import REMEDY, checked_path
 from connectors.local_store.records import StoredFile
 from schemas.entries import ENTRIES
+from schemas.groupings import BOTH
 from schemas.reading import VersionKind
 from transforms.numbers import MICROS
 from transforms.spans import Bools
@@ -84,7 +85,7 @@ def _may_hold(group: pq.RowGroupMetaData, span: tuple[int, int]) -> bool:
 
 
 def entries_between(
-    folder: Path, file: StoredFile, span: tuple[int, int], arrived: Arrived
+    folder: Path, file: StoredFile, span: tuple[int, int], arrived: Arrived, group_by: str = BOTH
 ) -> Iterator[pa.RecordBatch]:
     """Entries of the readings of a file with event times in a span.
 
@@ -93,6 +94,7 @@ def entries_between(
         file: the file, of the archive.
         span: event times in microseconds, the second not included.
         arrived: which rows count.
+        group_by: what means are grouped by.
 
     Yields:
         Batches of schema `ENTRIES`, row by row.
@@ -104,7 +106,8 @@ def entries_between(
         times = rows.column("event_time").view(pa.int64())
         inside = pc.and_(pc.greater_equal(times, span[0]), pc.less(times, span[1]))
         counted = inside.fill_null(False).to_numpy(zero_copy_only=False) & arrived.mask(rows)
-        yield from entries_of_rows(rows if counted.all() else rows.filter(pa.array(counted)))
+        chosen = rows if counted.all() else rows.filter(pa.array(counted))
+        yield from entries_of_rows(chosen, group_by)
 
 
 @dataclass(frozen=True)
@@ -137,11 +140,12 @@ class Arrived:
         return counted
 
 
-def entries_of_rows(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def entries_of_rows(rows: pa.RecordBatch, group_by: str = BOTH) -> Iterator[pa.RecordBatch]:
     """Rows of the archive as entries.
 
     Args:
         rows: with at least the columns `CONTENT`.
+        group_by: what means are grouped by.
 
     Yields:
         Batches of schema `ENTRIES`; together they have the rows in their order.
@@ -167,12 +171,13 @@ def entries_of_rows(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
             column = column.dictionary_decode().dictionary_encode()
         if len(column.dictionary) > MOST_TEXTS:
             half = rows.num_rows // 2
-            yield from entries_of_rows(rows.slice(0, half))
-            yield from entries_of_rows(rows.slice(half))
+            yield from entries_of_rows(rows.slice(0, half), group_by)
+            yield from entries_of_rows(rows.slice(half), group_by)
             return
         indices = column.indices.cast(pa.int8())
         columns[name] = pa.DictionaryArray.from_arrays(indices, column.dictionary)
-    yield entries_of(pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    yield entries_of(batch, group_by)
 
 
 def _micros(values: pa.Array) -> pa.Array:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from connectors.local_store.archive_state import note_commit
 from connectors.local_store.consumed import was_consumed
@@ -37,7 +38,7 @@ from connectors.local_store.run_entries import settle_entries
 from connectors.local_store.transaction import Transaction
 from transforms.windows import HOURLY, SlidingWindow, slice_seconds
 
-__all__ = ["Committed", "commit_run"]
+__all__ = ["Committed", "check_grouping", "commit_run"]
 
 KEEP = "keep"
 
@@ -72,6 +73,7 @@ def commit_run(change: Transaction, run: RunRecord, files: Sequence[StoredFile])
     Raises:
         StoreError: see `LocalStore.commit`.
     """
+    check_grouping(change.folder, change.before, run.group_by)
     files = list(dict.fromkeys(files))
     past = next((known for known in change.before.runs if known.run_id == run.run_id), None)
     if run.kind == STREAM:
@@ -92,6 +94,20 @@ def commit_run(change: Transaction, run: RunRecord, files: Sequence[StoredFile])
     for file in files:
         checked_path(change.folder, file)
     return _Commit(change, run, past, files).prepare()
+
+
+def check_grouping(folder: Path, before: Manifest, group_by: str) -> None:
+    """Makes sure that a run groups means as all others of the store do.
+
+    Raises:
+        StoreError: it does not.
+    """
+    if before.runs and group_by != before.group_by:
+        msg = (
+            f"the means in {folder} are grouped by {before.group_by}, not by {group_by}: "
+            "name another output folder"
+        )
+        raise StoreError(msg)
 
 
 def _digest(files: Sequence[StoredFile]) -> str:
@@ -148,6 +164,8 @@ class _Commit:
             families = [list(family) for family in sorted(self.families)]
             unsettled = self.before.unsettled or self.run.duplicates == KEEP
             self.change.set({"families": families, "unsettled": unsettled})
+        if self.run.group_by != self.before.group_by:
+            self.change.set({"group_by": self.run.group_by})
         run = self._record(changes)
         document = self.change.document
         return Committed(

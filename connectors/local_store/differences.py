@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from connectors.local_store.window_check import SHOWN, Shown
 from connectors.local_store.window_numbers import Numbering, Windows
+from schemas.series import SERIES
 from transforms.spans import Ints
 
 __all__ = ["Differences", "window_columns"]
 
-Key: TypeAlias = tuple[str, str, str, int, int, int]
+Key: TypeAlias = tuple[str | None, str | None, str | None, str, int, int, int]
+"""Of a window: what it has in the columns `KEY`."""
 Values: TypeAlias = tuple[float | None, ...]
 
 MOMENT = pa.timestamp("us", tz="UTC")
-KEY = ("region_code", "region", "quantity", "window_size", "window_period", "window_start")
+KEY = (*SERIES, "window_size", "window_period", "window_start")
 
 
 def window_columns(numbering: Numbering, windows: Windows, rows: Ints) -> list[Key]:
@@ -59,11 +61,11 @@ class Differences:
 
     def table(self) -> pa.Table:
         """One row a window, in their order: its key, and its columns `…_before` and `…_after`."""
-        keys = sorted(self._rows, key=lambda key: (key[3], key[4], key[5], key[0], key[2]))
+        keys = sorted(self._rows, key=_order)
         columns: dict[str, pa.Array] = {}
         for place, name in enumerate(KEY):
             values: list[object] = [key[place] for key in keys]
-            kind = pa.string() if place < 3 else pa.int64()
+            kind = pa.string() if place < len(SERIES) else pa.int64()
             column = pa.array(values, kind)
             columns[name] = column.view(MOMENT) if name == "window_start" else column
         for place, name in enumerate(SHOWN):
@@ -72,6 +74,10 @@ class Differences:
                 numbers = [self._rows[key][side][place] for key in keys]
                 columns[f"{name}_{suffix}"] = pa.array(numbers, pa.float64()).cast(kind)
         return pa.table(columns)
+
+
+def _order(key: Key) -> tuple[Any, ...]:
+    return (*key[len(SERIES) :], *(text or "" for text in key[: len(SERIES)]))
 
 
 def _values(shown: Shown, rows: Ints) -> list[Values]:

@@ -28,11 +28,13 @@ class Wanted:
         starts: their starts in microseconds.
         ends: their ends.
         codes: codes of their regions.
+        sensors: their sensors.
     """
 
     starts: Ints
     ends: Ints
     codes: frozenset[str]
+    sensors: frozenset[str] = frozenset()
 
     @property
     def first(self) -> int:
@@ -61,13 +63,20 @@ class Wanted:
         if len(starts) > 1:
             place = np.maximum(np.searchsorted(starts, times, "right") - 1, 0)
             held &= times < ends[place]
-        regions = rows.column("region_code")
-        wanted = [text in self.codes for text in regions.dictionary.to_pylist()]
-        # The last one stands for no region.
-        table = np.array([*wanted, False])
-        numbers = np.asarray(regions.indices.cast(pa.int32()).fill_null(len(wanted)))
-        found: Bools = held & table[numbers]
+        ours = _among(rows.column("region_code"), self.codes)
+        ours |= _among(rows.column("sensor_id"), self.sensors)
+        found: Bools = held & ours
         return found
+
+
+def _among(texts: pa.DictionaryArray, wanted: frozenset[str]) -> Bools:
+    """Which rows have one of the texts."""
+    if not wanted or texts.null_count == len(texts):
+        return np.zeros(len(texts), bool)
+    # The last one stands for none.
+    table = np.array([*(text in wanted for text in texts.dictionary.to_pylist()), False])
+    found: Bools = table[np.asarray(texts.indices.fill_null(-1))]
+    return found
 
 
 def windows_of_index(

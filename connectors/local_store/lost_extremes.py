@@ -56,7 +56,7 @@ def find_extremes(index: Index, windows: Windows, rows: Totals, numbering: Numbe
     wanted = Wanted(
         np.asarray(shown["window_start"].view(pa.int64())),
         np.asarray(shown["window_end"].view(pa.int64())),
-        frozenset(shown["region_code"].to_pylist()),
+        *(frozenset(shown[name].to_pylist()) - {None} for name in ("region_code", "sensor_id")),
     )
     batch = windows_of_index(index, sorted(families), wanted)
     if batch is None:

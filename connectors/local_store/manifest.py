@@ -25,6 +25,7 @@ from connectors.local_store.records import (
     StoredFile,
     known_fields,
 )
+from schemas.groupings import REGION
 
 __all__ = [
     "FORMAT_VERSION",
@@ -39,7 +40,7 @@ __all__ = [
     "write_document",
 ]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised when a reader of the version before would answer wrongly; it refuses a greater one."""
 
 MANIFEST = "manifest.json"
@@ -59,6 +60,8 @@ class Manifest:
         revision: the greatest revision of all rows.
         unsettled: rows came from runs that brought no entries: the index does not hold all.
         owed: files of what streams have settled and not given out, by stream.
+        group_by: what all its means are grouped by, one of `schemas.groupings.GROUPINGS`; of a
+            store without runs it says nothing.
     """
 
     files: Mapping[str, tuple[StoredFile, ...]] = dataclasses.field(default_factory=dict)
@@ -69,6 +72,7 @@ class Manifest:
     revision: int = 0
     unsettled: bool = False
     owed: Mapping[str, StoredFile] = dataclasses.field(default_factory=dict)
+    group_by: str = REGION
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Manifest:
@@ -94,6 +98,7 @@ class Manifest:
                 run_id: StoredFile(**known_fields(StoredFile, {"table": OWED} | file))
                 for run_id, file in document.get(OWED, {}).items()
             },
+            group_by=document.get("group_by", REGION),
         )
 
 
@@ -142,8 +147,8 @@ def read_document(folder: Path) -> dict[str, Any]:
         raise StoreError(broken)
     if version < FORMAT_VERSION:
         msg = (
-            f"the store in {folder} has format {version}, which came before runs could correct "
-            f"each other (format {FORMAT_VERSION}); run the job again into a new folder"
+            f"the store in {folder} has format {version}, which came before means by sensor "
+            f"(format {FORMAT_VERSION}); run the job again into a new folder"
         )
         raise StoreError(msg)
     if version > FORMAT_VERSION:

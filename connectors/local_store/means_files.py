@@ -1,5 +1,7 @@
-"""Files of `regional_means_revisions`: the table's columns, and exact partial sums beside them.
+"""Files of means: the columns of the tables of means, and exact partial sums beside them.
 
+Rows of regions and of sensors lie in the same files. The tables `regional_means_revisions` and
+`sensor_means_revisions` show those of each.
 The columns `partial_…` hold the partial statistics of the window's total, so that a later commit
 can add to it without loss. The columns `own_…` hold the share of the run that wrote the row; only
 a stream needs them, to add the difference when its next pane comes. A partial of several numbers
@@ -22,7 +24,8 @@ from connectors.local_store.content_files import new_file
 from connectors.local_store.errors import StoreError
 from connectors.local_store.files import REMEDY, checked_path
 from connectors.local_store.records import StoredFile
-from schemas.tables import arrow_schema
+from schemas.groupings import REGION
+from schemas.series import ALL_MEANS, TABLE_OF
 from transforms.spans import Bools, Ints
 from transforms.statistics import STATISTICS, Partials
 from transforms.window_means import PARTIAL, means_schema, read_partials
@@ -42,7 +45,9 @@ __all__ = [
     "write_means",
 ]
 
-MEANS = "regional_means_revisions"
+MEANS = TABLE_OF[REGION]
+"""The table in whose name all means are kept."""
+
 OWN = "own_"
 ALL_STATISTICS = [make() for make in STATISTICS.values()]
 LIMBS = dict(
@@ -70,16 +75,16 @@ def _hidden(prefix: str, *, nullable: bool) -> list[pa.Field]:
 
 FILE_SCHEMA = pa.schema(
     [
-        *arrow_schema(MEANS),
+        *ALL_MEANS,
         *_hidden(PARTIAL, nullable=False),
-        arrow_schema(MEANS).field("emitted_at").with_name(OWN + "emitted_at").with_nullable(True),
+        ALL_MEANS.field("emitted_at").with_name(OWN + "emitted_at").with_nullable(True),
         *_hidden(OWN, nullable=True),
     ]
 )
 """Columns of a file."""
 
 REPEATED = [
-    *(field.name for field in arrow_schema(MEANS) if pa.types.is_string(field.type)),
+    *(field.name for field in ALL_MEANS if pa.types.is_string(field.type)),
     *("window_size", "window_period", "revision", "count", "emitted_at"),
 ]
 """Columns for which a dictionary pays."""
@@ -211,9 +216,10 @@ def write_means(folder: Path, rows: pa.Table, *, history: bool = False) -> Store
 
 def _order(rows: pa.Table) -> Ints:
     keys = [rows.column(name).to_numpy() for name in ("emitted_at", "revision")]
-    for name in ("quantity", "region_code"):
+    for name in ("quantity", "sensor_id", "region_code"):
         texts = rows.column(name).combine_chunks().dictionary_encode()
-        keys.append(_ranks(texts.dictionary)[np.asarray(texts.indices)])
+        ranks = np.append(_ranks(texts.dictionary), -1)
+        keys.append(ranks[np.asarray(texts.indices.fill_null(-1))])
     keys.append(rows.column("window_start").cast(pa.int64()).to_numpy())
     keys += [rows.column(name).to_numpy() for name in ("window_period", "window_size")]
     return np.lexsort(keys)

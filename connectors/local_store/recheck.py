@@ -77,6 +77,7 @@ class _Look:
             self._job.families,
             self._span,
             self._job.arrived,
+            self._job.group_by,
             whole_index=whole_index,
             streams=self._change.alive,
         )

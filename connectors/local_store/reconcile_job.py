@@ -18,12 +18,13 @@ from connectors.local_store.manifest import Manifest
 from connectors.local_store.means_files import MEANS
 from connectors.local_store.records import RECONCILE, RUNNING, STREAM, RunRecord
 from connectors.local_store.store import LocalStore
+from connectors.local_store.writers import others_write
 from transforms.windows import SlidingWindow
 
 __all__ = ["EARLIEST", "LATEST", "LIVE_SECONDS", "Job", "check_archive", "spans"]
 
 LIVE_SECONDS = 600
-"""A running stream that committed within this time is live."""
+"""A running stream that has committed in this time is live, if another process may write."""
 
 PART_ROWS = 1 << 22
 """Readings of a part of the span: some seconds of work, for which the store is locked."""
@@ -41,6 +42,7 @@ class Job:
         families: the kinds of windows that it holds.
         span: starts of the windows to be computed anew, in microseconds; the second not included.
         everything: the span was not restricted.
+        group_by: what the store's means are grouped by.
         arrived: which rows of the archive count.
         started: when it began.
         run_id: its name among the runs.
@@ -55,6 +57,7 @@ class Job:
     families: Sequence[SlidingWindow]
     span: tuple[int, int]
     everything: bool
+    group_by: str
     arrived: Arrived
     started: datetime.datetime
     run_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
@@ -85,7 +88,9 @@ class Job:
         """
         started = datetime.datetime.now(datetime.UTC)
         since = int(started.timestamp() - LIVE_SECONDS) * 1_000_000
-        live = frozenset(run.run_id for run in manifest.runs if _is_live(run, since))
+        # Of a stream that was killed nothing is on its way any more.
+        writing = others_write(store.folder)
+        live = frozenset(run.run_id for run in manifest.runs if writing and _is_live(run, since))
         pairs = set(manifest.families)
         if not pairs:
             # A stream of which all came too late so far has no rows, but says what it computes.
@@ -94,7 +99,8 @@ class Job:
         begin = max(EARLIEST if first is None else first, horizon)
         span = begin, LATEST if last is None else last
         everything = first is None and last is None
-        return cls(store, families, span, everything, Arrived(live, since), started)
+        arrived = Arrived(live, since)
+        return cls(store, families, span, everything, manifest.group_by, arrived, started)
 
     @property
     def longest(self) -> int:
@@ -111,6 +117,7 @@ class Job:
             counts=dict(self.counts),
             kind=RECONCILE,
             windows=[[family.size, family.period] for family in self.families],
+            group_by=self.group_by,
         )
 
 

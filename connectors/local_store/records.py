@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.groupings import REGION
+
 __all__ = [
     "BATCH",
     "FINISHED",
@@ -99,6 +101,7 @@ class RunRecord:
             be settled with other runs.
         windows: size and period, in seconds, of all windows that it computes. For a batch they are
             found in its rows.
+        group_by: what it groups means by, one of `schemas.groupings.GROUPINGS`.
         changes: what commits have changed in its balance, class by class.
         files_sha256: of a batch, digest of the names of its files: tells whether it is committed
             again as it was.
@@ -116,6 +119,7 @@ class RunRecord:
     windows: list[list[int]] = dataclasses.field(default_factory=list)
     changes: dict[str, int] = dataclasses.field(default_factory=dict)
     files_sha256: str = ""
+    group_by: str = REGION
 
 
 def known_fields(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:

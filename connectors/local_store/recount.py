@@ -50,7 +50,7 @@ def count_waiting(job: Job, manifest: Manifest, state: ArchiveState) -> None:
     files = [file for file in archive if job.everything or file.path in state.waiting]
     times = None if job.everything else event_times(job.span, job.families)
     index = Index(job.store.folder, manifest.index)
-    found = find_waiting(job.store.folder, files, index, times, job.arrived)
+    found = find_waiting(job.store.folder, files, index, times, job.arrived, job.group_by)
     cleared = state.waiting.intersection(file.path for file in found.cleared)
     if not found.entries and not cleared:
         return

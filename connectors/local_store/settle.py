@@ -32,7 +32,7 @@ STANDINGS = ("new", "duplicate", "superseded")
 """What a run's entry is beside those of others; the number is kept in the index."""
 
 Signs: TypeAlias = npt.NDArray[np.int8]
-CONTENT = (4, 5, 8, 9)
+CONTENT = (4, 5, 8, 9, 10)
 """Places among the `comparable` columns of what windows depend on."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from connectors.local_store.commit import Committed, commit_run
+from connectors.local_store.commit import Committed, check_grouping, commit_run
 from connectors.local_store.content_files import new_file
 from connectors.local_store.errors import StoreError
 from connectors.local_store.files import REMEDY, checked_path
@@ -26,7 +26,9 @@ from connectors.local_store.run_entries import in_order
 from connectors.local_store.transaction import Transaction, transaction
 from connectors.local_store.views import open_views
 from connectors.local_store.writers import announce_writer
+from schemas.groupings import BOTH
 from schemas.tables import arrow_schema
+from transforms.grouping import grouped
 from transforms.versions import joined
 from transforms.windows import SlidingWindow
 
@@ -129,17 +131,31 @@ class LocalStore:
         batches = checked_batches(table, schema, rows)
         return new_file(self.folder, table, lambda path: write_parquet(path, schema, batches))
 
-    def write_entries(self, entries: Sequence[pa.RecordBatch], run_id: str) -> list[IndexFile]:
+    def check_grouping(self, group_by: str) -> None:
+        """Makes sure that a run may group means so: as the store's first run did.
+
+        Args:
+            group_by: one of `schemas.groupings.GROUPINGS`.
+
+        Raises:
+            StoreError: it may not, or the manifest is broken or has a newer format.
+        """
+        check_grouping(self.folder, self.manifest(), group_by)
+
+    def write_entries(
+        self, entries: Sequence[pa.RecordBatch], run_id: str, group_by: str = BOTH
+    ) -> list[IndexFile]:
         """Writes entries of a run to files of the index; `commit` makes them count.
 
         Args:
             entries: batches of schema `schemas.entries.ENTRIES`.
             run_id: the run that counts them.
+            group_by: what the run groups means by; by default the entries are taken as they are.
 
         Raises:
             StoreError: they cannot be written.
         """
-        filled = [batch for batch in entries if batch.num_rows]
+        filled = [grouped(batch, group_by) for batch in entries if batch.num_rows]
         if not filled:
             return []
         whole = joined(filled)
@@ -155,6 +171,20 @@ class LocalStore:
         """
         positions: dict[str, int] = read_document(self.folder).get(POSITIONS, {})
         return positions
+
+    def forget_positions(self, parts: Iterable[str]) -> None:
+        """Forgets how far parts of sources have been read that will never be read again.
+
+        Raises:
+            StoreError: another committer held the lock for too long, or the store cannot be
+                written.
+        """
+        gone = set(parts)
+        if not gone:
+            return
+        with self.transaction() as change:
+            known = change.document.get(POSITIONS, {})
+            change.set({POSITIONS: {part: at for part, at in known.items() if part not in gone}})
 
     def commit(
         self,

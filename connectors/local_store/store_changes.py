@@ -137,6 +137,7 @@ class StoreChanges:
                 finished_at=datetime.datetime.now(datetime.UTC).isoformat(),
                 counts=counts,
                 kind=COMPACTION,
+                group_by=change.before.group_by,
             )
         )
         _forget_records(change.document)

@@ -78,6 +78,7 @@ def truth(
     families: Sequence[SlidingWindow],
     span: tuple[int, int],
     arrived: Arrived,
+    group_by: str,
     *,
     whole_index: bool,
     streams: Collection[str] = (),
@@ -91,6 +92,7 @@ def truth(
         families: the kinds of windows.
         span: starts of windows in microseconds, the second not included.
         arrived: which rows of the archive count.
+        group_by: what means are grouped by.
         whole_index: count readings that the index has and the archive has not.
         streams: runs whose own entries are asked for.
 
@@ -104,7 +106,7 @@ def truth(
     found = Truth(None)
     with EntryShards(folder) as shards:
         for file in archive_in(archive, times):
-            for entries in entries_between(folder, file, times, arrived):
+            for entries in entries_between(folder, file, times, arrived, group_by):
                 shards.add(newest(entries).entries)
         for shard in shards:
             seen = newest(shard.entries).entries

@@ -19,7 +19,10 @@ from connectors.local_store.archive_state import ArchiveState, distinct_rows, re
 from connectors.local_store.errors import StoreError
 from connectors.local_store.files import checked_path
 from connectors.local_store.manifest import Manifest, StoredFile
+from connectors.local_store.means_files import MEANS
 from connectors.local_store.patterns import literal_pattern
+from schemas.groupings import REGION, SENSOR
+from schemas.series import TABLE_OF
 from schemas.tables import ONCE_A_PLACE, TABLES, arrow_schema
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ DUCKDB_TYPES = {
 COMPUTED = {"rejected_readings": {"raw_sha256": "coalesce(raw_sha256, sha256(raw))"}}
 """Columns that are computed when they are asked for: the hash of a record that is held whole."""
 
+
+ROWS_OF = {TABLE_OF[REGION]: "sensor_id IS NULL", TABLE_OF[SENSOR]: "sensor_id IS NOT NULL"}
+"""Which rows of the files of means each of their tables shows."""
 
 WITH_REPEATS = "readings_with_repeats"
 """The archive as it was written; no query of a user can name it."""
@@ -84,7 +90,7 @@ def open_views(folder: Path, document: Mapping[str, Any]) -> duckdb.DuckDBPyConn
 def _views(folder: Path, manifest: Manifest, state: ArchiveState) -> Iterator[str]:
     """The views of all tables and of `sql/views`, as statements that create them."""
     for table in TABLES:
-        files = manifest.files.get(table, ())
+        files = manifest.files.get(MEANS if table in ROWS_OF else table, ())
         once = table in ONCE_A_PLACE and len(manifest.runs) > 1
         suspects = state.suspects(files) if table == archive_files.TABLE else []
         others = [file for file in files if file not in set(suspects)]
@@ -129,7 +135,8 @@ def _read(table: str, paths: Sequence[str]) -> str:
         for name in arrow_schema(table).names
     )
     files = f"read_parquet({_texts(paths)}, hive_partitioning = false)"
-    return f"SELECT {columns} FROM {files}"  # noqa: S608
+    which = f" WHERE {ROWS_OF[table]}" if table in ROWS_OF else ""
+    return f"SELECT {columns} FROM {files}{which}"  # noqa: S608
 
 
 def _once_a_place(table: str) -> str:

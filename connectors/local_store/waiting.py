@@ -45,6 +45,7 @@ def find_waiting(
     index: Index,
     span: tuple[int, int] | None,
     arrived: Arrived,
+    group_by: str,
 ) -> Waiting:
     """Finds readings that the index does not know in their newest version.
 
@@ -55,6 +56,7 @@ def find_waiting(
         span: event times in microseconds, the second not included: only readings count that lie
             in it, or that the windows have there now. All by default.
         arrived: which rows count.
+        group_by: what means are grouped by.
 
     Raises:
         StoreError: a file is missing or damaged.
@@ -68,7 +70,7 @@ def find_waiting(
             for rows in read_archive(folder, file, [*CONTENT, *OF_THE_RUN]):
                 counted = arrived.mask(rows)
                 arriving += int(np.count_nonzero(~counted))
-                for entries in entries_of_rows(rows.filter(pa.array(counted))):
+                for entries in entries_of_rows(rows.filter(pa.array(counted)), group_by):
                     unknown = _unknown(newest(entries).entries, index)
                     waiting += unknown.num_rows
                     shards.add(unknown)

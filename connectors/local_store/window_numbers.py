@@ -12,15 +12,15 @@ from transforms.spans import Ints
 
 __all__ = ["WINDOW", "Numbering", "Windows"]
 
-WINDOW = ("region_code", "quantity", "window_size", "window_period", "window_start")
+WINDOW = ("region_code", "sensor_id", "quantity", "window_size", "window_period", "window_start")
 """The columns that tell one window from another."""
 
-BITS = 20
-MASK = (1 << BITS) - 1
+OWNER_BITS, QUANTITY_BITS = 32, 20
+OWNERS, QUANTITIES = (1 << OWNER_BITS) - 1, (1 << QUANTITY_BITS) - 1
 
 
 class Numbering:
-    """Gives every series of windows (size, period, quantity, region code) a number.
+    """Gives every series of windows (size, period, quantity, region code or sensor) a number.
 
     A region's name is no part of it: the name that is seen first is the one that is shown.
     """
@@ -28,8 +28,8 @@ class Numbering:
     def __init__(self) -> None:
         self._families: dict[tuple[int, int], int] = {}
         self._quantities: dict[str, int] = {}
-        self._codes: dict[str, int] = {}
-        self.names: dict[str, str] = {}
+        self._owners: dict[tuple[str | None, str | None], int] = {}
+        self.names: dict[str | None, str | None] = {None: None}
 
     def series(self, rows: pa.Table | pa.RecordBatch) -> Ints:
         """The number of each row's series.
@@ -37,7 +37,7 @@ class Numbering:
         Args:
             rows: with the columns `WINDOW` and `region`.
         """
-        sizes, periods = (rows.column(name).to_numpy() for name in WINDOW[2:4])
+        sizes, periods = (rows.column(name).to_numpy() for name in WINDOW[3:5])
         pairs, family = np.unique(np.stack([sizes, periods]), axis=1, return_inverse=True)
         numbers = np.array(
             [
@@ -47,21 +47,31 @@ class Numbering:
             np.int64,
         )
         codes = _encoded(rows.column("region_code"))
-        names = _encoded(rows.column("region"))
-        self._learn(codes, names)
+        self._learn(codes, _encoded(rows.column("region")))
         quantities = _encoded(rows.column("quantity"))
-        return (
-            numbers[family] << (2 * BITS)
-            | _numbers(quantities, self._quantities) << BITS
-            | _numbers(codes, self._codes)
-        )
+        known = self._quantities
+        table = [known.setdefault(text, len(known)) for text in quantities.dictionary.to_pylist()]
+        quantity = np.array(table, np.int64)[np.asarray(quantities.indices)]
+        owner = self._owner(codes, _encoded(rows.column("sensor_id")))
+        return numbers[family] << (QUANTITY_BITS + OWNER_BITS) | quantity << OWNER_BITS | owner
+
+    def _owner(self, codes: pa.DictionaryArray, sensors: pa.DictionaryArray) -> Ints:
+        """The number of each row's region or sensor."""
+        known = self._owners
+        regions = [(text, None) for text in codes.dictionary.to_pylist()]
+        others = [(None, text) for text in sensors.dictionary.to_pylist()]
+        table = [known.setdefault(owner, len(known)) for owner in (*regions, *others)]
+        place = np.asarray(codes.indices.fill_null(-1)).astype(np.int64)
+        sensor = np.asarray(sensors.indices.fill_null(-1)) + len(regions)
+        return np.array(table, np.int64)[np.where(place < 0, sensor, place)]
 
     def _learn(self, codes: pa.DictionaryArray, names: pa.DictionaryArray) -> None:
         width = max(len(names.dictionary), 1)
-        pairs = np.asarray(codes.indices).astype(np.int64) * width + np.asarray(names.indices)
-        for pair in np.unique(pairs).tolist():
-            code = codes.dictionary[pair // width].as_py()
-            self.names.setdefault(code, names.dictionary[pair % width].as_py())
+        code = np.asarray(codes.indices.fill_null(-1)).astype(np.int64)
+        pairs = code * width + np.asarray(names.indices.fill_null(0))
+        for pair in np.unique(pairs[code >= 0]).tolist():
+            text = codes.dictionary[pair // width].as_py()
+            self.names.setdefault(text, names.dictionary[pair % width].as_py())
 
     def columns(self, series: Ints, starts: Ints) -> dict[str, pa.Array]:
         """The columns `WINDOW`, `region` and `window_end` of windows.
@@ -70,16 +80,19 @@ class Numbering:
             series: the numbers of their series.
             starts: their starts in microseconds.
         """
-        families = np.array([*self._families, (0, 0)], np.int64)[series >> (2 * BITS)]
-        codes = pa.array([*self._codes], pa.string())
-        code = pa.array(series & MASK)
+        family = series >> (QUANTITY_BITS + OWNER_BITS)
+        families = np.array([*self._families, (0, 0)], np.int64)[family]
+        owner = pa.array(series & OWNERS)
         moment = pa.timestamp("us", tz="UTC")
         quantities = pa.array([*self._quantities], pa.string())
-        names = pa.array([self.names[text] for text in self._codes], pa.string())
+        texts = {
+            "region_code": [code for code, _ in self._owners],
+            "region": [self.names[code] for code, _ in self._owners],
+            "sensor_id": [sensor for _, sensor in self._owners],
+        }
         return {
-            "region_code": codes.take(code),
-            "region": names.take(code),
-            "quantity": quantities.take(pa.array(series >> BITS & MASK)),
+            **{name: pa.array(column, pa.string()).take(owner) for name, column in texts.items()},
+            "quantity": quantities.take(pa.array(series >> OWNER_BITS & QUANTITIES)),
             "window_start": pa.array(starts).view(moment),
             "window_end": pa.array(starts + families[:, 0] * 1_000_000).view(moment),
             "window_size": pa.array(families[:, 0]),
@@ -91,11 +104,6 @@ def _encoded(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return column.dictionary_encode()
-
-
-def _numbers(column: pa.DictionaryArray, known: dict[str, int]) -> Ints:
-    table = [known.setdefault(text, len(known)) for text in column.dictionary.to_pylist()]
-    return np.array(table, np.int64)[np.asarray(column.indices)]
 
 
 @dataclass(frozen=True)

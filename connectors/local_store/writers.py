@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["announce_writer", "earliest_writer"]
+__all__ = ["announce_writer", "earliest_writer", "others_write"]
 
 FOLDER = ".writing"
 
@@ -61,8 +61,19 @@ def earliest_writer(folder: Path) -> float | None:
     return min(_living(folder / FOLDER), default=None)
 
 
-def _living(markers: Path) -> Iterator[float]:
-    """When each living writer began; the files of dead ones are removed."""
+def others_write(folder: Path) -> bool:
+    """Whether any other process may be writing to a store.
+
+    Args:
+        folder: the store's folder.
+    """
+    own = _announced.get((os.getpid(), str(folder.absolute())))
+    but = None if own is None else os.fstat(own).st_ino
+    return any(True for _ in _living(folder / FOLDER, but))
+
+
+def _living(markers: Path, but: int | None = None) -> Iterator[float]:
+    """When each living writer began, but for one inode; the files of dead ones are removed."""
     with contextlib.suppress(FileNotFoundError):
         for path in list(markers.iterdir()):
             with contextlib.suppress(FileNotFoundError):
@@ -71,6 +82,7 @@ def _living(markers: Path) -> Iterator[float]:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
                 except BlockingIOError:
-                    yield os.fstat(descriptor).st_mtime
+                    if os.fstat(descriptor).st_ino != but:
+                        yield os.fstat(descriptor).st_mtime
                 finally:
                     os.close(descriptor)

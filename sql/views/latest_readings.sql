@@ -18,7 +18,7 @@ WITH ordered AS (
           ELSE 0 END DESC,
         version DESC, deleted DESC, event_time DESC,
         IFNULL(longitude, -999.0) DESC, IFNULL(latitude, -999.0) DESC, value DESC,
-        region_code DESC, ingested_at, run_id, source) AS place
+        region_code DESC, sensor_id DESC, ingested_at, run_id, source) AS place
   FROM readings
 )
 SELECT * EXCEPT (place)

@@ -18,13 +18,18 @@ class RowsStream(Stream):
     """A stream that remembers all versions, and commits what it is told to."""
 
     def __init__(
-        self, store: LocalStore, windows: Sequence[SlidingWindow], run_id: str = "stream"
+        self,
+        store: LocalStore,
+        windows: Sequence[SlidingWindow],
+        run_id: str = "stream",
+        group_by: str = "region",
     ) -> None:
         super().__init__(store, run_id, windows)
+        self.group_by = group_by
 
     def read(self, rows: Sequence[dict[str, Any]]) -> list[Any]:
         """Takes readings; gives the file of their entries."""
-        new = newest(entries_of(placed_rows(rows))).entries
+        new = newest(entries_of(placed_rows(rows), self.group_by)).entries
         before = newest(pa_joined(self.known)).entries if self.known else None
         self.known.append(new)
         after = newest(pa_joined(self.known)).entries

@@ -25,7 +25,7 @@ from connectors.local_store.means_files import ALL_STATISTICS, MEANS, means_rows
 from connectors.local_store.records import FINISHED, RUNNING, STREAM
 from connectors.local_store.window_numbers import WINDOW
 from schemas.entries import ENTRIES, NO_PLACE
-from schemas.tables import arrow_schema
+from schemas.series import ALL_MEANS
 from transforms.slices import SliceAccumulator
 from transforms.versions import newest
 from transforms.window_means import window_rows
@@ -40,7 +40,10 @@ _moments = itertools.count()
 
 
 class Reading(NamedTuple):
-    """A version of a reading; `region` None is outside, `minute` counts from noon."""
+    """A version of a reading; `region` None is outside, `minute` counts from noon.
+
+    `sensor` is the one in whose windows it counts.
+    """
 
     identity: int
     version: int
@@ -50,6 +53,7 @@ class Reading(NamedTuple):
     deleted: bool = False
     kind: int = 3
     quantity: str = "temperature"
+    sensor: str | None = None
 
 
 def entries_of(readings: Iterable[Reading]) -> pa.RecordBatch:
@@ -73,6 +77,7 @@ def entries_of(readings: Iterable[Reading]) -> pa.RecordBatch:
         "quantity": [reading.quantity for reading in listed],
         "region_code": [None if r.deleted else r.region for r in listed],
         "region": [None if r.deleted or not r.region else NAMES[r.region] for r in listed],
+        "sensor_id": [None if r.deleted else r.sensor for r in listed],
     }
     arrays = [
         pa.array(columns[field.name], field.type.value_type).dictionary_encode().cast(field.type)
@@ -99,7 +104,11 @@ def share_of(
 def record(run_id: str, **changes: Any) -> RunRecord:
     """A run."""
     return RunRecord(
-        **({"run_id": run_id, "revision": 1, "started_at": "", "finished_at": ""} | changes)
+        **(
+            {"run_id": run_id, "revision": 1, "started_at": "", "finished_at": ""}
+            | {"group_by": "both"}
+            | changes
+        )
     )
 
 
@@ -158,6 +167,7 @@ class Stream:
         self.known: list[pa.RecordBatch] = []
         self.told: pa.RecordBatch | None = None
         self.left: list[Reading] = []
+        self.group_by = "both"
 
     def read(self, readings: Iterable[Reading]) -> list[Any]:
         """Takes readings; gives the file of their entries."""
@@ -191,6 +201,7 @@ class Stream:
             status=FINISHED if finished else RUNNING,
             windows=[[window.size, window.period] for window in self.windows],
             finished_at=(at or datetime.datetime.now(datetime.UTC)).isoformat(),
+            group_by=self.group_by,
         )
 
     def _accumulated(self, pane: str) -> pa.RecordBatch | None:
@@ -259,7 +270,7 @@ def shown(store: LocalStore) -> list[dict[str, Any]]:
     """The rows that the views show, read without SQL: the newest of each window."""
     newest_rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for file in store.manifest().files.get(MEANS, ()):
-        for row in read_file(store.folder, file, arrow_schema(MEANS).names).to_pylist():
+        for row in read_file(store.folder, file, ALL_MEANS.names).to_pylist():
             key = tuple(row[name] for name in WINDOW)
             known = newest_rows.get(key)
             if known is None or _order(row) > _order(known):

@@ -22,6 +22,7 @@ from means_rows import TABLE, means_row, means_table, rejected_table
 from connectors.local_store import LocalStore, RunRecord, StoreError, parquet
 from connectors.local_store.manifest import exclusive_lock
 from connectors.local_store.means_files import FILE_SCHEMA
+from schemas.series import ALL_MEANS
 from schemas.tables import TABLES, arrow_schema
 
 HERE = Path(__file__).parent
@@ -110,10 +111,10 @@ def test_no_room_for_a_file_is_a_sentence_and_leaves_no_file(store):
     [
         *("", "{", "[]", "null", "\x00\xff", '{"tables": {}}'),
         '{"format_version": "1", "tables": {}, "runs": []}',
-        '{"format_version": 2, "tables": [], "runs": []}',
-        '{"format_version": 2, "tables": {}, "runs": []}',
-        '{"format_version": 2, "runs": []}',
-        '{"format_version": 2, "tables": {"t": [{"path": "x"}]}, "runs": []}',
+        '{"format_version": 3, "tables": [], "runs": []}',
+        '{"format_version": 3, "tables": {}, "runs": []}',
+        '{"format_version": 3, "runs": []}',
+        '{"format_version": 3, "tables": {"t": [{"path": "x"}]}, "runs": []}',
     ],
 )
 def test_a_broken_manifest_is_named_and_left_as_it_was(store, text):
@@ -130,10 +131,10 @@ def test_a_broken_manifest_is_named_and_left_as_it_was(store, text):
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (0, "has format 0, which came before runs could correct each other"),
-        (1, r"has format 1, which .* \(format 2\); run the job again into a new folder"),
-        (3, "has format 3 and this program knows only format 2; use a newer version"),
-        (99, "has format 99 and this program knows only format 2; use a newer version"),
+        (0, "has format 0, which came before means by sensor"),
+        (2, r"has format 2, which .* \(format 3\); run the job again into a new folder"),
+        (4, "has format 4 and this program knows only format 3; use a newer version"),
+        (99, "has format 99 and this program knows only format 3; use a newer version"),
     ],
 )
 def test_another_format_is_refused_before_anything_is_written(store, version, message):
@@ -207,7 +208,7 @@ def test_large_texts_end_a_row_group(store, monkeypatch):
 
 
 def test_wrong_columns_are_named_on_both_sides(store):
-    rows = means_table(means_row()).set_column(7, "count", pa.array([1], pa.int32()))
+    rows = means_table(means_row()).set_column(8, "count", pa.array([1], pa.int32()))
     message = r"not those of table regional_means_revisions: the rows have count int32 where it "
     with pytest.raises(StoreError, match=message + "has count int64"):
         store.write(TABLE, rows)
@@ -217,7 +218,7 @@ def test_wrong_columns_are_named_on_both_sides(store):
     with pytest.raises(StoreError, match="the rows have the order region string"):
         store.write(TABLE, means_table(means_row()).select(columns))
     with pytest.raises(StoreError, match="the rows have none where it has partial_count int64"):
-        store.write(TABLE, means_table(means_row()).select(arrow_schema(TABLE).names))
+        store.write(TABLE, means_table(means_row()).select(ALL_MEANS.names))
     assert names(store.folder) == []
 
 

@@ -26,11 +26,12 @@ rows = st.builds(
     deleted=st.sampled_from([False, False, True]),
     quantity=st.just("temperature"),
     kind=st.just(3),
+    sensor=st.sampled_from([None, "a", "b"]),
 )
 owned = st.dictionaries(
     st.sampled_from(["run", "other", "third"]), st.lists(rows, min_size=1, max_size=4), max_size=3
 )
-CONTENT = ("deleted", "event_time", "value_micros", "region_code")
+CONTENT = ("deleted", "event_time", "value_micros", "region_code", "sensor_id")
 KEPT = ("version", *CONTENT)
 
 
@@ -39,7 +40,10 @@ def identity(row):
 
 
 def content(row):
-    return None if row["region_code"] is None else tuple(row[name] for name in CONTENT)
+    """What windows hold of an entry; None where it is in none."""
+    if row["region_code"] is None and row["sensor_id"] is None:
+        return None
+    return tuple(row[name] for name in CONTENT)
 
 
 def signed(batch):

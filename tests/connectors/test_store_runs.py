@@ -35,6 +35,7 @@ readings = st.builds(
     deleted=st.sampled_from([False, False, False, True]),
     kind=st.sampled_from([3, 3, 0]),
     quantity=st.just("temperature"),
+    sensor=st.sampled_from([None, None, "a", "b"]),
 )
 kinds_of_windows = st.sampled_from(
     [WINDOWS, WINDOWS, WINDOWS[:1], (QUARTERS,), (*WINDOWS, QUARTERS)]
@@ -54,9 +55,9 @@ def newest_of(found):
     """The newest version of each reading, one at a time."""
     best = {}
     for reading in found:
-        content = (reading.minute, reading.value)
+        content = (reading.minute, reading.value, reading.sensor is not None, reading.sensor or "")
         if reading.deleted:
-            content = (-(10**9), 0)
+            content = (-(10**9), 0, False, "")
         rank = reading.kind, reading.version, reading.deleted, content
         known = best.get(reading.identity)
         if known is None or rank > known[0]:
@@ -68,13 +69,14 @@ def plainly(found, windows):
     """Count, mean, min and max of all windows, in plain Python."""
     placed = [
         (
-            reading.region,
+            owner,
             reading.quantity,
             int(NOON.timestamp() + reading.minute * 60) * 10**6,
             reading.value * 250_000,
         )
         for reading in newest_of(found)
-        if reading.region and not reading.deleted
+        for owner in (reading.region, reading.sensor)
+        if owner and not reading.deleted
     ]
     return {
         key: tuple(row[name] for name in ("count", "mean", "min", "max"))
@@ -86,7 +88,7 @@ def plain_rows(rows):
     """Shown rows as `plainly` gives them."""
     return {
         (
-            row["region_code"],
+            row["region_code"] or row["sensor_id"],
             row["quantity"],
             int(row["window_start"].timestamp()),
             row["window_size"],
@@ -101,7 +103,7 @@ def unambiguous(found):
     regions = {}
     kept = []
     for reading in found:
-        key = reading._replace(region=None)
+        key = reading._replace(region=None, sensor=None)
         if regions.setdefault(key, reading.region) == reading.region:
             kept.append(reading)
     return kept
