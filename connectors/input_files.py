@@ -13,14 +13,12 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from connectors.input_error import InputError
+
 __all__ = ["InputError", "InputFile", "Piece", "match_inputs", "open_file", "pieces"]
 
 PIECE = 32 << 20
 """Bytes of a plain file of lines that one worker reads in one go."""
-
-
-class InputError(Exception):
-    """An input cannot be read; the message is one sentence that says which and why."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.message_formats import MESSAGE_FORMATS
 from transforms.check_arrival import ArrivalRule
 from transforms.parse_block import BlockParser
 from transforms.payload import Messages, Payload
@@ -29,11 +28,14 @@ class EventTimes:
         message_format: as for `ParseReadings`.
         max_future: seconds that an event time may be ahead of its arrival: what is farther ahead
             says nothing, for one broken clock must not move the watermark.
+
+    Raises:
+        ValueError: there is no such message format.
     """
 
     def __init__(self, message_format: str, max_future: int) -> None:
         self._parser = BlockParser(
-            MESSAGE_FORMATS[message_format],
+            message_format,
             hash_raw=False,
             arrival_rule=ArrivalRule(None, max_future),
         )

@@ -19,7 +19,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from connectors.streams.event_times import EventTimes
 from connectors.streams.positions import StoredPositions
-from connectors.streams.readers import close_reader, open_reader
+from connectors.streams.readers import open_reader
 from connectors.streams.source import ENDLESS, STOP, Part, Poll, Reader, Source
 from transforms.balance import count
 from transforms.payload import Payload, Reached
@@ -202,8 +202,7 @@ class _Read(beam.DoFn):
             poll = opened.reader.poll(position, POLL_SECONDS)
             if poll.payload is not None:
                 if not tracker.try_claim(poll.position - 1):
-                    # Somebody else goes on here: what was read is read again.
-                    close_reader(self._name, part.name)
+                    # Whoever goes on here reads it again; this reader goes back if that is it.
                     return
                 opened.busy = time.monotonic()
                 yield self._output(poll, part, estimator)

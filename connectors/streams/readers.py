@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from connectors.streams.source import Reader
 
-__all__ = ["OpenReader", "close_reader", "finish_reading", "open_reader"]
+__all__ = ["OpenReader", "finish_reading", "open_reader"]
 
 
 @dataclass
@@ -52,14 +52,6 @@ def open_reader(pipeline: str, part: str, make: Callable[[], Reader]) -> OpenRea
         with _lock:
             _open[pipeline, part] = opened
     return opened
-
-
-def close_reader(pipeline: str, part: str) -> None:
-    """Closes the reader of a part, if there is one."""
-    with _lock:
-        opened = _open.pop((pipeline, part), None)
-    if opened is not None:
-        opened.reader.close()
 
 
 def finish_reading(pipeline: str, positions: Mapping[str, int]) -> None:

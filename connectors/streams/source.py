@@ -83,13 +83,12 @@ class Reader(Protocol):
 
 
 class Source(Protocol):
-    """A source as the command line names it. It is pickled, and must hold no connection.
+    """A source as the command line names it. It is pickled, and must hold no connection."""
 
-    Attributes:
-        uri: as the user wrote it, without passwords.
-    """
-
-    uri: str
+    @property
+    def uri(self) -> str:
+        """As the user wrote it, without passwords."""
+        ...
 
     def parts(self, positions: dict[str, int]) -> Sequence[Part]:
         """The parts to read, found when the pipeline starts.

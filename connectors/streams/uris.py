@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from connectors.streams.source import Source
+from transforms.windows import parse_duration
 
 __all__ = ["STREAM_SCHEMES", "is_stream", "open_source", "split_inputs"]
 
@@ -19,9 +20,9 @@ def is_stream(uri: str) -> bool:
 
 
 def split_inputs(uris: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The files, and the sources that do not end, each in their order."""
-    streams = [uri for uri in uris if is_stream(uri)]
-    return [uri for uri in uris if not is_stream(uri)], streams
+    """The files, and the sources that do not end, each once and in their order."""
+    streams = dict.fromkeys(uri for uri in uris if is_stream(uri))
+    return [uri for uri in uris if not is_stream(uri)], list(streams)
 
 
 def open_source(uri: str, options: argparse.Namespace, store: str | None) -> Source:
@@ -35,6 +36,37 @@ def open_source(uri: str, options: argparse.Namespace, store: str | None) -> Sou
     Raises:
         InputError: the URI or an option is wrong.
     """
-    del options, store
-    msg = uri
-    raise NotImplementedError(msg)
+    scheme = uri.partition("://")[0].lower()
+    # Each brings a client library of its own.
+    if scheme == "kafka":
+        from connectors.kafka_options import KafkaOptions  # noqa: PLC0415
+        from connectors.streams.kafka import KafkaSource  # noqa: PLC0415
+
+        return KafkaSource.parse(
+            uri,
+            KafkaOptions.parse(options.kafka_option),
+            store or "",
+            start=options.kafka_start,
+            gone=options.kafka_gone,
+            timeout=parse_duration(options.kafka_timeout),
+        )
+    if scheme == "pubsub":
+        from connectors.streams.pubsub import PubSubSource  # noqa: PLC0415
+
+        return PubSubSource(
+            uri,
+            store or "",
+            options.pubsub_timestamp_attribute,
+            options.pubsub_id_attribute,
+        )
+    from connectors.streams.http import HttpSource  # noqa: PLC0415
+    from connectors.streams.http_options import HttpOptions  # noqa: PLC0415
+
+    polling = HttpOptions.parse(
+        options.http_interval,
+        options.http_header,
+        options.http_key_env,
+        options.http_timeout,
+        options.http_give_up,
+    )
+    return HttpSource(uri, f"{store or '.'}/responses", polling)

@@ -21,7 +21,14 @@ from transforms.windows import HOURLY, SlidingWindow, slice_seconds
 
 Row = dict[str, Any]
 START = datetime.datetime(2019, 2, 19, tzinfo=datetime.UTC)
-VIEWS = ("hourly_means", "sliding_means", "readings", "latest_readings", "rejected_readings")
+VIEWS = (
+    "hourly_means",
+    "sliding_means",
+    "sensor_means",
+    "readings",
+    "latest_readings",
+    "rejected_readings",
+)
 
 
 def archived(folder: Path, rows: Sequence[Row], run_id: str) -> list[StoredFile]:
@@ -60,11 +67,12 @@ def run(
     rows: Sequence[Row],
     windows: Sequence[SlidingWindow] = (HOURLY,),
     more: Sequence[StoredFile] = (),
+    group_by: str = "region",
     **record: Any,
 ) -> None:
     """A batch run over these readings."""
     store = LocalStore(folder)
-    entries = newest(entries_of(placed_rows(rows))).entries
+    entries = newest(entries_of(placed_rows(rows), group_by)).entries
     slices = SliceAccumulator(slice_seconds(windows), ALL_STATISTICS)
     slices.add(entries)
     files = [*archived(folder, rows, run_id), *more]
@@ -76,15 +84,20 @@ def run(
         files.append(write_means(folder, pa.Table.from_batches([shown])))
     files += store.write_entries([entries], run_id)
     pairs = [[window.size, window.period] for window in windows]
-    commit(folder, run_id, files, windows=pairs, **record)
+    commit(folder, run_id, files, windows=pairs, group_by=group_by, **record)
 
 
 def archive_only(
-    folder: Path, run_id: str, rows: Sequence[Row], windows: Sequence[SlidingWindow] = (HOURLY,)
+    folder: Path,
+    run_id: str,
+    rows: Sequence[Row],
+    windows: Sequence[SlidingWindow] = (HOURLY,),
+    group_by: str = "region",
 ) -> None:
     """What a stream leaves of readings that come too late, or whose former version it forgot."""
     pairs = [[window.size, window.period] for window in windows]
-    commit(folder, run_id, archived(folder, rows, run_id), kind="stream", windows=pairs)
+    files = archived(folder, rows, run_id)
+    commit(folder, run_id, files, kind="stream", windows=pairs, group_by=group_by)
 
 
 def small_store(folder: Path, runs: int = 5) -> LocalStore:

@@ -9,15 +9,15 @@ import pyarrow as pa
 
 from connectors.local_store.means_files import FILE_SCHEMA, hidden_columns
 from connectors.local_store.partials import EXTREMES
-from schemas.tables import arrow_schema
+from schemas.series import ALL_MEANS
 from transforms.window_means import PARTIAL
 
 MASK = (1 << 32) - 1
 
 
 def summed_rows(rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows of `regional_means_revisions`, each as if all its values were its mean."""
-    table = pa.Table.from_pylist(rows, schema=arrow_schema("regional_means_revisions"))
+    """Rows of means of regions or sensors, each as if all its values were its mean."""
+    table = pa.Table.from_pylist(rows, schema=ALL_MEANS)
     counts = [row["count"] for row in rows]
     values = [round(1e6 * (row["mean"] or 0)) if row["count"] else 0 for row in rows]
     sums = [count * value for count, value in zip(counts, values, strict=True)]

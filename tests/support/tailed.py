@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from connectors.input_files import InputError
+from connectors.input_error import InputError
 from connectors.streams.source import Part, Poll
 from transforms.payload import join_messages
 

@@ -1,0 +1,217 @@
+"""Sent is accounted for: the simulator, a real queue or server, the main command, the balance.
+
+Everything is a command of its own, as somebody would start it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from connectors.local_store import LocalStore
+from tests.serving.service_process import running
+from tests.support.jobs import ROOT, ask, rows_of, run_job
+from tests.support.kafka_server import free_port
+
+pytest_plugins = ["tests.support.kafka_server", "tests.support.prism"]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prism")]
+
+CLASSES = (
+    *("read", "counted", "duplicate", "superseded", "deleted"),
+    *("outside", "no_place", "rejected", "too_late"),
+)
+FAULTS = {
+    "late": 0.1,
+    "duplicates": 0.05,
+    "corrections": 0.05,
+    "deletions": 0.02,
+    "bad": 0.05,
+    "too_late": 0.01,
+    "future": 0.01,
+}
+STREAM = ("--stop_when_idle", "3s", "--early_every", "1s", "--late_every", "1s")
+
+
+def command(module, *arguments, **faults):
+    words = [sys.executable, "-m", module, *arguments]
+    for name, share in faults.items():
+        words += [f"--{name}", share]
+    return [str(word) for word in words]
+
+
+def run(module, *arguments, **faults):
+    done = subprocess.run(
+        command(module, *arguments, **faults),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@contextlib.contextmanager
+def started(module, *arguments, **faults):
+    """A command that runs while the block does, and is interrupted after it."""
+    process = subprocess.Popen(
+        command(module, *arguments, **faults),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+
+def balance_of(*arguments):
+    """The balance of a run of the main command."""
+    done = run("pipelines.regional_means", *arguments, "--format", "json")
+    return json.loads(done.stdout)["balance"]
+
+
+def expected(counts):
+    sent = json.loads(counts.read_text())
+    assert sent["balance"]["read"] > 0
+    return {name: sent["balance"].get(name, 0) for name in CLASSES}, sent
+
+
+@pytest.mark.parametrize("kind", ["regional", "air_quality", "mixed"])
+def test_messages_through_kafka(kafka_server, tmp_path, kind):
+    uri = kafka_server.uri(kafka_server.topic(3))
+    counts, file = tmp_path / "sent.json", tmp_path / "sent.jsonl"
+    what = ("--format", kind, "--rate", 0, "--messages", 6000, "--duration", "2h", "--sensors", 300)
+    run("pipelines.simulate", *what, "--output", uri, "--counts", counts, **FAULTS)
+    # In a stream of so much history versions are to be remembered as long as they may come.
+    how = ("--remember_versions", "3d", *STREAM, "--group_by", "both", "--window", "15m/5m", "1h")
+    found = balance_of("--input", uri, "--output", tmp_path / "stream", *how)
+    wanted, _ = expected(counts)
+    assert found == wanted
+    # The same messages as a file have no arrival, so none is too late.
+    run("pipelines.simulate", *what, "--output", file, **FAULTS)
+    if kind == "regional":
+        assert found["too_late"] > 0
+    means = ask(tmp_path / "stream", "SELECT count(*) FROM sensor_means")[0][0]
+    assert (means > 0) == (kind != "regional")
+    # What is not late is the same by hour whichever way it came.
+    plain = {name: share for name, share in FAULTS.items() if name not in {"too_late", "future"}}
+    second = kafka_server.uri(kafka_server.topic(2))
+    run("pipelines.simulate", *what, "--output", second, **plain)
+    run("pipelines.simulate", *what, "--output", file, **plain)
+    how = ("--remember_versions", "3d", *STREAM)
+    balance_of("--input", second, "--output", tmp_path / "queue", *how)
+    run_job("--input", file, "--output", tmp_path / "file", "--quiet")
+    views = ("hourly_means", "sliding_means")
+    assert rows_of(tmp_path / "queue", *views) == rows_of(tmp_path / "file", *views)
+
+
+def test_devices_through_the_receiving_service(kafka_server, tmp_path):
+    topic = kafka_server.uri(kafka_server.topic(2))
+    counts, register = tmp_path / "sent.json", tmp_path / "devices.csv"
+    with running("--output", topic) as service:
+        url = f"http://{service.host}:{service.port}"
+        run(
+            "pipelines.simulate",
+            *("--format", "device", "--output", url, "--counts", counts, "--devices", register),
+            *("--rate", 500, "--messages", 2000, "--sensors", 100, "--delay", "1s"),
+            bad=0.05,
+            duplicates=0.05,
+        )
+    how = ("--devices", register, "--group_by", "both", "--window", "10s/10s", "1h", *STREAM)
+    found = balance_of("--input", topic, "--output", tmp_path / "out", *how)
+    wanted, sent = expected(counts)
+    # What the service has refused was never on the queue.
+    refused = sum(sent["refused"].values()) if isinstance(sent["refused"], dict) else 0
+    assert refused > 0
+    assert found["read"] == wanted["read"] - (0 if found["read"] == wanted["read"] else refused)
+    for name in ("counted", "duplicate", "no_place", "outside"):
+        assert found[name] == wanted[name], (found, wanted, sent["refused"])
+    windows = ask(
+        tmp_path / "out",
+        "SELECT sum(count)::BIGINT FROM sensor_means WHERE window_size = 10",
+    )
+    assert windows == [(found["counted"] + found["no_place"] + found["outside"],)]
+    assert ask(tmp_path / "out", "SELECT count(*) > 0 FROM hourly_means") == [(True,)]
+
+
+def test_a_polled_interface(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMULATED_KEY", "not-to-be-shown")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    counts, port = tmp_path / "sent.json", free_port()
+    serve = ("--serve", port, "--api_key_env", "SIMULATED_KEY", "--interval", "1s")
+    what = ("--sensors", 200, "--rate", 200, "--counts", counts, "--quiet")
+    how = ("--http_interval", "1s", "--http_key_env", "SIMULATED_KEY", "--format", "json")
+    how = (*how, "--early_every", "1s")
+    with started("pipelines.simulate", *serve, *what, bad=0.05) as simulator:
+        job = started(
+            "pipelines.regional_means",
+            *("--input", f"http://127.0.0.1:{port}/", "--output", tmp_path / "out", *how),
+        )
+        with job as process:
+            positions = LocalStore(tmp_path / "out").positions
+            until = time.monotonic() + 90
+            while not positions() and time.monotonic() < until:
+                time.sleep(0.2)
+            time.sleep(5)
+            # First whoever asks, so that nothing is served that nobody reads.
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=90)
+        simulator.send_signal(signal.SIGINT)
+        simulator.communicate(timeout=60)
+    assert process.returncode == 0, err
+    found = json.loads(out)["balance"]
+    wanted, _ = expected(counts)
+    assert found["read"] > 0
+    assert found == wanted
+    assert "not-to-be-shown" not in out + err
+
+
+def test_air_quality_through_pubsub(emulator, tmp_path):
+    del emulator
+    from tests.support.pubsub_emulator import Queue  # noqa: PLC0415 - needs the emulator
+
+    queue = Queue()
+    counts = tmp_path / "sent.json"
+    try:
+        run(
+            "pipelines.simulate",
+            *("--format", "air_quality", "--output", queue.topic_uri, "--counts", counts),
+            *("--rate", 2000, "--messages", 1500, "--sensors", 100, "--delay", "1s"),
+            bad=0.1,
+            duplicates=0.1,
+            corrections=0.1,
+        )
+        how = ("--group_by", "sensor", "--window", "15m/5m", *STREAM)
+        found = balance_of("--input", queue.uri, "--output", tmp_path / "out", *how)
+        left = queue.left()
+    finally:
+        queue.close()
+    assert found == expected(counts)[0]
+    assert left == []
+    sensors = ask(tmp_path / "out", "SELECT count(DISTINCT sensor_id) FROM sensor_means")
+    assert sensors[0][0] > 10
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory):
+    from tests.support.pubsub_emulator import running_emulator  # noqa: PLC0415
+
+    with running_emulator(tmp_path_factory.mktemp("pubsub")) as running_one:
+        yield running_one
