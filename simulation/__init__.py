@@ -1,0 +1,1 @@
+"""Sensors that are not there: their readings, and all that goes wrong on the way of messages."""
