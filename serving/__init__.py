@@ -1,0 +1,1 @@
+"""The HTTP service: it receives device messages and puts them on a queue."""
