@@ -5,13 +5,20 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
+KAFKA := .cache/kafka
+MAVEN := mvn --quiet --batch-mode
+PRISM_VERSION := v$(shell sed -n 's/^apache-beam.*==//p' requirements.txt)
 .PHONY: help run test lint format types bench lock clean install
+.PHONY: live prism kafka kafka-start kafka-stop kafka-expansion pubsub
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 run: $(VENV)/.run ## Install what is pinned and run the main job on the packaged sample.
 	$(BIN)/python -m pipelines.regional_means
+
+live: $(VENV)/.run prism kafka ## Simulator, Kafka, pipeline and store at once; shows the means as they change.
+	$(BIN)/python -m pipelines.live
 
 test: $(VENV)/.dev lint types ## Install and run all checks; SLOW=1 runs the slow tests too.
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(if $(SLOW),,-m "not slow")
@@ -32,6 +39,21 @@ bench: $(VENV)/.dev ## Measure against peers and write benchmarks/RESULTS.md (ha
 
 install: $(VENV)/.run ## Create the environment only.
 
+prism: $(BIN)/prism ## Install Prism, Beam's local runner for streams (needs Go, 2 minutes).
+
+kafka: $(KAFKA)/libs/.done ## Install a Kafka broker (needs Java 17 and Maven).
+
+kafka-start: kafka ## Start the broker on 127.0.0.1:9092.
+	deploy/kafka/start.sh
+
+kafka-stop: ## Stop it; its topics stay.
+	deploy/kafka/stop.sh
+
+kafka-expansion: $(KAFKA)/expansion/.done ## Install Beam's KafkaIO, the reader that is Java.
+
+pubsub: ## Run Google's Pub/Sub emulator (PORT=8085).
+	deploy/pubsub/emulator.sh $(or $(PORT),8085)
+
 lock: $(VENV)/.dev ## Make the lock files anew from the *.in files.
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
@@ -41,6 +63,18 @@ lock: $(VENV)/.dev ## Make the lock files anew from the *.in files.
 
 clean: ## Remove what can be made again.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+
+$(BIN)/prism: | $(VENV)/bin/python
+	@command -v go >/dev/null || { echo "Prism is built with Go, which is missing: install Go, or \
+	name a ready program from Beam's releases by --prism_location"; exit 1; }
+	GOBIN=$(abspath $(BIN)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM_VERSION)
+
+$(KAFKA)/%/.done:
+	@command -v java >/dev/null || { echo "Kafka needs Java 17 or newer, which is missing"; exit 1; }
+	@command -v mvn >/dev/null || { echo "Kafka is installed by Maven, which is missing"; exit 1; }
+	$(MAVEN) -f deploy/kafka/$(if $(filter expansion,$*),expansion/)pom.xml \
+		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D))
+	@touch $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

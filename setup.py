@@ -9,7 +9,16 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-FOLDERS = ("connectors", "geo", "pipelines", "schemas", "sql", "transforms")
+FOLDERS = (
+    "connectors",
+    "geo",
+    "pipelines",
+    "schemas",
+    "serving",
+    "simulation",
+    "sql",
+    "transforms",
+)
 
 
 def requirements() -> list[str]:
@@ -34,7 +43,7 @@ setup(
     package_data={
         "geo": ["data/*"],
         "pipelines": ["data/*"],
-        "schemas": ["bigquery/*.json"],
+        "schemas": ["*/*.json"],
         "sql": ["*/*.sql"],
     },
     entry_points={"console_scripts": ["regional-means = pipelines.regional_means:main"]},

@@ -51,6 +51,7 @@ def run_batch(options: argparse.Namespace, arguments: Sequence[str], job: Job) -
         open_file(file).close()
     store = LocalStore(job.output)
     store.prepare()
+    store.check_grouping(job.group_by)
     # What the store holds already is computed for these readings, too.
     job = job.with_windows(store.families()).for_size(files)
     run = Run(
@@ -59,6 +60,7 @@ def run_batch(options: argparse.Namespace, arguments: Sequence[str], job: Job) -
         started_at=datetime.datetime.now(datetime.UTC),
         inputs=tuple(options.input),
         windows=tuple((window.size, window.period) for window in job.windows),
+        group_by=job.group_by,
     )
     if not options.verbose:
         logging.disable(logging.CRITICAL)

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.options import UsageError
+from schemas.groupings import REGION
 
 if TYPE_CHECKING:
     from connectors.input_files import InputFile
+    from connectors.kafka_options import KafkaOptions
+    from connectors.watched_register import DeviceRegister
     from transforms.triggers import Triggers
     from transforms.windows import SlidingWindow
 
@@ -48,6 +51,12 @@ class Job:
         stop_when_idle: seconds after which such a part ends; None: never.
         shards: shares in which versions are compared; None for the transform's default.
         spill_folder: where entries are written that are shuffled; None to shuffle them themselves.
+        group_by: what means are grouped by: `region`, `sensor` or `both`.
+        devices: where devices without coordinates stand; None for no register.
+        reports: queues that get every result as a message.
+        report_format: how these messages are written.
+        dead_letters: a queue that gets rejected records; None for none.
+        kafka_options: of the clients of Kafka's queues.
     """
 
     output: str
@@ -63,6 +72,12 @@ class Job:
     stop_when_idle: int | None
     shards: int | None = None
     spill_folder: str | None = None
+    group_by: str = REGION
+    devices: DeviceRegister | None = None
+    reports: tuple[str, ...] = ()
+    report_format: str = "report"
+    dead_letters: str | None = None
+    kafka_options: KafkaOptions | None = None
 
     def with_windows(self, more: Sequence[SlidingWindow]) -> Job:
         """The job that computes these windows as well."""
@@ -95,6 +110,7 @@ def job_of(options: argparse.Namespace) -> Job:
     Raises:
         UsageError: a window or a length of time is none.
     """
+    from connectors.kafka_options import KafkaOptions  # noqa: PLC0415
     from transforms.triggers import Triggers  # noqa: PLC0415 - Beam takes a second to import
     from transforms.windows import parse_duration, parse_window  # noqa: PLC0415
 
@@ -121,6 +137,7 @@ def job_of(options: argparse.Namespace) -> Job:
         output=str(Path(options.output).absolute()),
         message_format=options.message_format,
         windows=windows,
+        group_by=options.group_by,
         duplicates=options.duplicates,
         archive=options.archive == "on",
         triggers=triggers,
@@ -129,4 +146,38 @@ def job_of(options: argparse.Namespace) -> Job:
         out_of_orderness=seconds("out_of_orderness"),
         idle_after=seconds("idle_after"),
         stop_when_idle=seconds("stop_when_idle") or None,
+        devices=_register(options, seconds("devices_every")),
+        reports=options.reports,
+        report_format=_report_format(options),
+        dead_letters=options.dead_letters,
+        kafka_options=KafkaOptions.parse(options.kafka_option),
     )
+
+
+def _register(options: argparse.Namespace, every: int) -> DeviceRegister | None:
+    """The register that the options name; a stream looks for a newer one now and then."""
+    if options.devices is None:
+        return None
+    from connectors.streams.uris import is_stream  # noqa: PLC0415
+    from connectors.watched_register import DeviceRegister  # noqa: PLC0415
+
+    path = options.devices if "://" in options.devices else str(Path(options.devices).absolute())
+    streaming = any(map(is_stream, options.input))
+    return DeviceRegister(path, (every or None) if streaming else None)
+
+
+def _report_format(options: argparse.Namespace) -> str:
+    """The format of messages, which must fit the grouping.
+
+    Raises:
+        UsageError: it does not.
+    """
+    from transforms.result_messages import check_report_format  # noqa: PLC0415
+
+    if options.reports:
+        try:
+            check_report_format(options.report_format, options.group_by)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    chosen: str = options.report_format
+    return chosen

@@ -1,16 +1,15 @@
-"""The options of the main job, each declared once: type, default, help, pattern."""
+"""Reads the command line of the main job."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
+from pipelines.option_table import OPTIONS, SAMPLE, Option
 from pipelines.startup import LOCAL_RUNNERS
-from schemas.message_formats import MESSAGE_FORMATS
+from schemas.message_formats import open_formats
 
 __all__ = [
     "OPTIONS",
@@ -21,130 +20,12 @@ __all__ = [
     "parse_options",
 ]
 
-SAMPLE = Path(__file__).parent / "data" / "sample.jsonl.gz"
+QUEUES = ("kafka://", "pubsub://")
+"""How the outputs begin that are no folders."""
 
 
 class UsageError(Exception):
     """The command line cannot be understood; the message is one sentence."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of the job.
-
-    Attributes:
-        name: without the dashes.
-        help: one sentence.
-        default: what it is when it is not given.
-        many: it takes several values.
-        choices: the only values it takes.
-        flag: it takes no value.
-        metavar: what stands for the value in the help.
-    """
-
-    name: str
-    help: str
-    default: Any = None
-    many: bool = False
-    choices: tuple[str, ...] | None = None
-    flag: bool = False
-    metavar: str | None = None
-
-
-OPTIONS = (
-    Option(
-        "input",
-        "files of readings: paths or globs of .jsonl, .json, .jsonl.gz, .json.gz; or streams: "
-        "kafka://HOST:PORT/TOPIC, pubsub://projects/P/subscriptions/S, https://…",
-        default=(str(SAMPLE),),
-        many=True,
-        metavar="URI",
-    ),
-    Option("output", "the folder of the local store", default="results", metavar="DIR"),
-    Option(
-        "window",
-        "hourly, sliding (60 minutes every 5), or SIZE/PERIOD such as 15m/5m",
-        default=("hourly", "sliding"),
-        many=True,
-        metavar="WINDOW",
-    ),
-    Option(
-        "message_format",
-        "how the messages are written",
-        default="regional",
-        choices=tuple(MESSAGE_FORMATS),
-    ),
-    Option(
-        "duplicates",
-        "latest: of each reading the newest version counts; keep: every message counts",
-        default="latest",
-        choices=("latest", "keep"),
-    ),
-    Option(
-        "archive",
-        "on: every version of every reading is kept in the table readings; none: it is not",
-        default="on",
-        choices=("on", "none"),
-    ),
-    Option(
-        "early_every",
-        "streams: how often a window is written before it is complete; 0s: not before",
-        default="30s",
-        metavar="TIME",
-    ),
-    Option(
-        "late_every",
-        "streams: how often corrections of a complete window are written",
-        default="30s",
-        metavar="TIME",
-    ),
-    Option(
-        "allowed_lateness",
-        "streams: how long after its event time a reading may arrive and count at once",
-        default="1d",
-        metavar="TIME",
-    ),
-    Option(
-        "max_future",
-        "streams: how far a reading's event time may lie ahead of its arrival",
-        default="5m",
-        metavar="TIME",
-    ),
-    Option(
-        "out_of_orderness",
-        "streams: how far the watermark stays behind the newest event time",
-        default="5m",
-        metavar="TIME",
-    ),
-    Option(
-        "idle",
-        "streams: what the watermark of a silent part of a source does: it follows the clock, or "
-        "holds all windows back",
-        default="clock",
-        choices=("clock", "hold"),
-    ),
-    Option(
-        "idle_after",
-        "streams: how long a part that is read to its end must be silent for that",
-        default="1m",
-        metavar="TIME",
-    ),
-    Option(
-        "stop_when_idle",
-        "streams: end when every source is read to its end and silent for so long; 0s: never",
-        default="0s",
-        metavar="TIME",
-    ),
-    Option(
-        "remember_versions",
-        "streams: how long after its arrival a reading can be replaced by a newer version",
-        default="1h",
-        metavar="TIME",
-    ),
-    Option("format", "how the summary is printed", default="table", choices=("table", "json")),
-    Option("quiet", "print nothing but errors", flag=True, default=False),
-    Option("verbose", "show Beam's log and, when the job fails, where", flag=True, default=False),
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -182,14 +63,23 @@ def parse_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[st
             if option.many:
                 settings["nargs"] = "+"
                 settings["action"] = "extend"
-                settings["default"] = None
-                settings["help"] += f" (default: {' '.join(_shown(option.default))})"
+                settings["default"] = argparse.SUPPRESS
+                if option.default:
+                    settings["help"] += f" (default: {' '.join(_shown(option.default))})"
         parser.add_argument(f"--{option.name}", **settings)
     values, rest = parser.parse_known_args(list(arguments))
     for option in OPTIONS:
-        if option.many and getattr(values, option.name) is None:
+        if option.many and not hasattr(values, option.name):
             setattr(values, option.name, list(option.default))
-    values.output = _folder(values.output)
+    values.output, values.reports = _outputs(values.output)
+    if values.dead_letters is not None and not values.dead_letters.startswith(QUEUES):
+        msg = f"--dead_letters is {values.dead_letters!r}, not a queue: {' or '.join(QUEUES)}…"
+        raise UsageError(msg)
+    try:
+        open_formats(values.message_format)
+    except ValueError as error:
+        msg = f"--message_format: {error}"
+        raise UsageError(msg) from error
     words = [word for word in rest if not word.startswith("-")]
     if rest and rest[0] in words:
         msg = f"unexpected argument {rest[0]!r}; inputs are named by --input"
@@ -238,6 +128,20 @@ def _check_runner(runner: str | None, workers: int | None) -> None:
         raise UsageError(msg) from error
 
 
+def _outputs(outputs: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The folder of the store, and the queues.
+
+    Raises:
+        UsageError: there are two folders, or an output is neither.
+    """
+    queues = tuple(dict.fromkeys(each for each in outputs if each.startswith(QUEUES)))
+    folders = list(dict.fromkeys(_folder(each) for each in outputs if each not in queues))
+    if len(folders) > 1:
+        msg = f"one folder holds the results, not {' and '.join(folders)}"
+        raise UsageError(msg)
+    return (folders or ["results"])[0], queues
+
+
 def _folder(output: str) -> str:
     """The folder that an output names.
 
@@ -246,7 +150,7 @@ def _folder(output: str) -> str:
     """
     path = output.removeprefix("file://") if output.startswith("file:///") else output
     if not path or "://" in path:
-        msg = f"the output {output!r} is not a folder; results are kept in folders only"
+        msg = f"the output {output!r} is neither a folder nor a queue: {' or '.join(QUEUES)}…"
         raise UsageError(msg)
     return path
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,14 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors.input_files import InputError
+from connectors.input_error import InputError
+from pipelines.children import free_port, start_child, stop_child
 
 __all__ = ["find_prism", "running_prism"]
 
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
-DIE_WITH_PARENT = 1
-"""`PR_SET_PDEATHSIG` of Linux."""
 
 
 def find_prism(named: str | None = None) -> str:
@@ -50,9 +47,8 @@ def find_prism(named: str | None = None) -> str:
 def running_prism(program: str) -> Iterator[str]:
     """Runs Prism while the block does.
 
-    Prism has a session of its own, so that an interrupt at the terminal, which is for us, does not
-    end it while a stream gives out its last results. On Linux it ends with this process, however
-    that ends.
+    An interrupt at the terminal, which is for us, must not end it while a stream gives out its last
+    results; see `start_child`.
 
     Args:
         program: what `find_prism` found.
@@ -63,19 +59,10 @@ def running_prism(program: str) -> Iterator[str]:
     Raises:
         InputError: it does not start.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [program, "--job_port", str(port), "--serve_http=false", "--log_level", "error"]
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user names the program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
-        )
+        process = start_child(command)
     except OSError as error:
         msg = f"Prism cannot be started from {program}: {error.strerror or error}"
         raise InputError(msg) from error
@@ -83,12 +70,7 @@ def running_prism(program: str) -> Iterator[str]:
         _wait(process, port, program)
         yield f"127.0.0.1:{port}"
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop_child(process, STOP_SECONDS)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, program: str) -> None:
@@ -99,7 +81,3 @@ def _wait(process: subprocess.Popen[bytes], port: int, program: str) -> None:
         time.sleep(0.05)
     msg = f"Prism does not start; try {program} by itself to see why"
     raise InputError(msg)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)

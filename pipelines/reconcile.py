@@ -12,6 +12,7 @@ from typing import Any
 from connectors.local_store import LocalStore
 from connectors.local_store.reconcile import Reconciled, reconcile
 from pipelines.console import write_out
+from pipelines.rendering import UNSAFE
 from pipelines.store_commands import add_options, moment, run_command
 
 __all__ = ["main"]
@@ -99,13 +100,14 @@ def as_json(done: Reconciled) -> str:
         {
             "region_code": code,
             "region": region,
+            "sensor_id": sensor,
             "quantity": quantity,
             "window_size": size,
             "window_period": period,
             "window_start": _time(start),
             "run_id": run_id,
         }
-        for (code, region, quantity, size, period, start), run_id in done.left_alone
+        for (code, region, sensor, quantity, size, period, start), run_id in done.left_alone
     ]
     return json.dumps(
         {
@@ -131,10 +133,11 @@ def as_text(done: Reconciled) -> str:
             for name in STATISTICS
             if row[f"{name}_before"] != row[f"{name}_after"]
         ]
-        key = row["region"], row["quantity"], row["window_size"], row["window_period"]
-        lines.append(f"{_window(*key, row['window_start'])}: {', '.join(changes)}")
-    for (_, region, quantity, size, period, start), run_id in done.left_alone:
-        window = _window(region, quantity, size, period, start)
+        owner = _owner(row["region"], row["sensor_id"])
+        key = (row[name] for name in ("quantity", "window_size", "window_period", "window_start"))
+        lines.append(f"{_window(owner, *key)}: {', '.join(changes)}")
+    for (_, region, sensor, quantity, size, period, start), run_id in done.left_alone:
+        window = _window(_owner(region, sensor), quantity, size, period, start)
         lines.append(f"{window}: left alone, stream {run_id} is about to change it")
     if done.readings:
         lines.append(f"counted {done.readings:,} readings that no window held")
@@ -158,9 +161,13 @@ def _rows(done: Reconciled) -> list[dict[str, Any]]:
     return rows
 
 
-def _window(region: str, quantity: str, size: int, period: int, start: int) -> str:
+def _owner(region: str | None, sensor: str | None) -> str:
+    return region or f"sensor {sensor}".translate(UNSAFE)
+
+
+def _window(owner: str, quantity: str, size: int, period: int, start: int) -> str:
     kind = "hour" if size == period == 3600 else f"{size} s every {period} s"
-    return f"{region}, {quantity}, {kind} from {_time(start)}"
+    return f"{owner}, {quantity}, {kind} from {_time(start)}"
 
 
 def _time(micros: int) -> str:

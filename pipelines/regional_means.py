@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "main"]
 
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
-OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|StoreError): (.*)$", re.MULTILINE)
+OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|OutputError|StoreError): (.*)$", re.MULTILINE)
 WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
 
 
@@ -43,11 +43,15 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
     import apache_beam as beam  # noqa: PLC0415 - Beam takes a second to import
 
     from connectors import local_sink as sink  # noqa: PLC0415
+    from connectors.queue_sinks import WriteToQueue  # noqa: PLC0415
     from transforms import (  # noqa: PLC0415
         AssignRegions,
         KeepLatestVersion,
         ParseReadings,
+        PlaceDevices,
         RegionalMeans,
+        RejectedToMessages,
+        ToMessages,
     )
     from transforms.check_arrival import mark_too_late  # noqa: PLC0415
 
@@ -56,21 +60,40 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         job.message_format, hash_raw=False, allowed_lateness=lateness, max_future=future
     )
     keep = KeepLatestVersion(
-        job.duplicates, job.shards, job.spill_folder, job.remember_versions, future
+        job.duplicates,
+        job.shards,
+        job.spill_folder,
+        job.remember_versions,
+        future,
+        job.group_by,
     )
     parsed = payloads | "Parse" >> parse
-    placed = parsed.readings | "Place" >> AssignRegions()
+    readings, late = parsed.readings, parsed.too_late
+    if job.devices is not None:
+        readings = readings | "Devices" >> PlaceDevices(job.devices)
+        late = late | "DevicesLate" >> PlaceDevices(job.devices)
+    placed = readings | "Place" >> AssignRegions()
     latest = placed | "Latest" >> keep
-    means = latest | "Means" >> RegionalMeans(job.windows, triggers=job.triggers, partials=True)
+    means = latest | "Means" >> RegionalMeans(
+        job.windows, triggers=job.triggers, group_by=job.group_by, partials=True
+    )
     results = {"regional_means_revisions": means, "rejected_readings": parsed.rejected}
     if latest.entries is not None:
         results[sink.ENTRIES] = latest.entries
     if job.archive and payloads.is_bounded:
         results["readings"] = placed
     elif job.archive:
-        late = parsed.too_late | "PlaceLate" >> AssignRegions() | beam.Map(mark_too_late)
+        late = late | "PlaceLate" >> AssignRegions() | beam.Map(mark_too_late)
         results["readings"] = (placed, late) | "Archived" >> beam.Flatten()
     results | "Store" >> sink.WriteToStore(job.output, run)
+    for number, uri in enumerate(job.reports):
+        messages = means | f"Report_{number}" >> ToMessages(
+            job.report_format, job.group_by, run.run_id
+        )
+        messages | f"Send_{number}" >> WriteToQueue(uri, job.kafka_options)
+    if job.dead_letters is not None:
+        letters = parsed.rejected | "DeadLetters" >> RejectedToMessages()
+        letters | "SendDeadLetters" >> WriteToQueue(job.dead_letters, job.kafka_options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,8 +121,9 @@ def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
             check_beam_options(rest)
     except UsageError as error:
         return fail(str(error), USAGE)
-    from connectors.input_files import InputError  # noqa: PLC0415
+    from connectors.input_error import InputError  # noqa: PLC0415
     from connectors.local_store import StoreError  # noqa: PLC0415
+    from connectors.output_error import OutputError  # noqa: PLC0415
 
     try:
         return _run(options, rest, job)
@@ -109,7 +133,7 @@ def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
         if interrupted.is_set():
             # A library in whose midst the interrupt came has made another error of it.
             raise KeyboardInterrupt from error
-        if isinstance(error, (InputError, StoreError)):
+        if isinstance(error, (InputError, OutputError, StoreError)):
             return fail(WHILE_RUNNING.sub("", str(error)), FAILURE)
         if options.verbose:
             raise

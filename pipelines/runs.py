@@ -23,7 +23,8 @@ MOMENT = pa.timestamp("us", tz="UTC")
 EPILOG = """\
 kinds of runs: batch and stream read readings, compaction merged files, reconcile corrected means.
 A column for each table says how many rows a run wrote; files is how many of its files the store
-still has. Files that were merged belong to the compaction.
+still has. Files that were merged belong to the compaction. The rows of sensors are counted among
+those of regional_means_revisions, whose files they share.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from connectors.streams.source import STOP
+from pipelines.children import kill_children
 
-__all__ = ["stopped_by_signals"]
+__all__ = ["stopped_by_signals", "tell"]
 
+INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,9 +28,12 @@ def stopped_by_signals(say: Callable[[str], None]) -> Iterator[None]:
     """
     STOP.clear()
 
-    def notice(number: int, frame: FrameType | None) -> None:
+    def notice(_: int, __: FrameType | None) -> None:
         if STOP.is_set():
-            signal.default_int_handler(number, frame)
+            say("error: interrupted; the store holds what was committed before")
+            kill_children()
+            # Beam's threads would complain of each other.
+            os._exit(INTERRUPTED)
         STOP.set()
         say("stopping: what has been read is given out and stored; once more ends it at once")
 

@@ -11,18 +11,18 @@ import uuid
 from collections.abc import Sequence
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from connectors.local_sink import Run
 from connectors.local_store import LocalStore
-from connectors.streams.read_stream import ReadStream, Watermarks
 from connectors.streams.readers import finish_reading
-from connectors.streams.uris import open_source
 from pipelines.job import Job
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors
 from pipelines.stopping import stopped_by_signals, tell
 from pipelines.stream_progress import stream_progress
 from pipelines.stream_runner import stream_options
+from pipelines.stream_sources import StreamSources
 
 __all__ = ["run_stream"]
 
@@ -48,30 +48,31 @@ def run_stream(
     from pipelines.regional_means import build  # noqa: PLC0415 - it imports this one
 
     began = time.monotonic()
-    sources = [open_source(uri, options, job.output) for uri in uris]
+    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
+    sources = StreamSources.of(uris, options, job.output, runner)
     store = LocalStore(job.output)
     store.prepare()
+    store.check_grouping(job.group_by)
     # What the store holds already is computed for these readings, too.
     job = job.with_windows(store.families())
     run = Run(
         run_id=uuid.uuid4().hex,
         revision=store.next_revision(),
         started_at=datetime.datetime.now(datetime.UTC),
-        inputs=tuple(source.uri for source in sources),
+        inputs=sources.uris,
         windows=tuple((window.size, window.period) for window in job.windows),
+        group_by=job.group_by,
     )
-    watermarks = Watermarks(
-        job.message_format, job.out_of_orderness, job.max_future, options.idle, job.idle_after
-    )
-    read = ReadStream(sources, watermarks, job.output, job.stop_when_idle)
+    read = sources.reading(job, options)
     shown = not options.quiet and options.format == "table"
     if not options.verbose:
         logging.disable(logging.CRITICAL)
     with stream_options(arguments) as beam_options:
         pipeline = beam.Pipeline(options=beam_options)
-        build(pipeline | "Read" >> read, job, run)
+        build(sources.payloads(pipeline, read), job, run)
         if shown:
-            tell(f"reading {', '.join(run.inputs)}; Ctrl-C ends it")
+            for line in (*sources.lines, f"reading {', '.join(run.inputs)}; Ctrl-C ends it"):
+                tell(line)
         with (
             contextlib.nullcontext() if options.verbose else hidden_errors(),
             stopped_by_signals(tell if shown else lambda _: None),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
-from connectors.input_files import InputError
+from connectors.input_error import InputError
 from pipelines.prism import find_prism, running_prism
 
 __all__ = ["stream_options"]

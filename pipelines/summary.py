@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.local_store import LocalStore
+from pipelines.sensor_summary import SensorWindow, aligned, newest_window
 
 __all__ = ["Summary", "as_json", "as_text", "summarise"]
 
@@ -27,6 +28,14 @@ WHERE hour = coalesce(over, newest.any)
 ORDER BY region_code, quantity
 """
 SHOWN_REASONS = 5
+BY_REGION = (
+    "SELECT region, hour, mean, mean_3h_before FROM hourly_means "
+    "ORDER BY hour DESC, region LIMIT 18"
+)
+BY_SENSOR = (
+    "SELECT sensor_id, quantity, window_start, mean FROM sensor_means "
+    "ORDER BY window_start DESC, sensor_id LIMIT 20"
+)
 COLUMNS = ("region", "count", "mean", "min", "max", "3 h before")
 
 
@@ -44,6 +53,7 @@ class Summary:
         regions: the rows of that hour.
         seconds: how long the run took.
         bytes: how much text was read.
+        sensors: the newest window of sensors; None where there is none.
     """
 
     run_id: str
@@ -55,6 +65,7 @@ class Summary:
     regions: tuple[Mapping[str, Any], ...]
     seconds: float
     bytes: int
+    sensors: SensorWindow | None = None
 
 
 def summarise(
@@ -75,20 +86,25 @@ def summarise(
         found = connection.execute(NEWEST_HOUR)
         names = [column[0] for column in found.description]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        sensors = newest_window(connection)
     hour = None
     if rows:
         hour = datetime.datetime.fromtimestamp(rows[0]["hour"], datetime.UTC)
     for row in rows:
         del row["hour"]
     most = dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0])))
-    return Summary(run_id, output, balance, most, damaged, hour, tuple(rows), seconds, size)
+    return Summary(
+        run_id, output, balance, most, damaged, hour, tuple(rows), seconds, size, sensors
+    )
 
 
 def as_json(summary: Summary) -> str:
     """The summary as one JSON object."""
     # `strftime` writes the year 1 with one digit.
     hour = f"{summary.hour:%Y-%m-%dT%H:%M:%SZ}".zfill(20) if summary.hour else None
-    return json.dumps({**vars(summary), "hour": hour}, ensure_ascii=False, indent=2)
+    sensors = summary.sensors.document() if summary.sensors else None
+    document = {**vars(summary), "hour": hour, "sensors": sensors}
+    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 def as_text(summary: Summary) -> str:
@@ -104,16 +120,15 @@ def as_text(summary: Summary) -> str:
     lines += [f"warning: {sentence}; what was read of it counts" for sentence in summary.damaged]
     if summary.hour:
         lines += ["", *_table(summary)]
+    if summary.sensors:
+        lines += ["", *summary.sensors.lines()]
     if balance["rejected"]:
         share = 100 * balance["rejected"] / balance["read"]
         shown = list(summary.rejected.items())[:SHOWN_REASONS]
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in shown)
         lines += ["", f"rejected {share:.3g} % of the records: {reasons}"]
     output = shlex.quote(summary.output)
-    query = (
-        "SELECT region, hour, mean, mean_3h_before FROM hourly_means "
-        "ORDER BY hour DESC, region LIMIT 18"
-    )
+    query = BY_SENSOR if summary.sensors and not summary.hour else BY_REGION
     lines += [
         "",
         f"results in {summary.output}; ask them in SQL:",
@@ -150,13 +165,7 @@ def _table(summary: Summary) -> list[str]:
         )
         for row in summary.regions
     ]
-    widths = [max(len(row[column]) for row in [COLUMNS, *rows]) for column in range(len(COLUMNS))]
-
-    def line(cells: tuple[str, ...]) -> str:
-        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-        return "  ".join([cells[0].ljust(widths[0]), *rest]).rstrip()
-
-    return [title, line(COLUMNS), *(line(row) for row in rows)]
+    return [title, *aligned(COLUMNS, rows)]
 
 
 def _number(value: float | None) -> str:

@@ -7,7 +7,6 @@ import pytest
 from pipelines.console import fail
 from pipelines.options import OPTIONS, SAMPLE, UsageError, check_beam_options, parse_options
 from pipelines.startup import needs_cloud
-from schemas.message_formats import MESSAGE_FORMATS
 
 
 def test_without_words_the_sample_goes_to_results():
@@ -15,7 +14,7 @@ def test_without_words_the_sample_goes_to_results():
     assert options.input == [str(SAMPLE)]
     assert SAMPLE.is_file()
     assert (options.output, options.window) == ("results", ["hourly", "sliding"])
-    assert (options.message_format, options.format) == ("regional", "table")
+    assert (options.message_format, options.format) == ("auto", "table")
     assert not options.quiet
     assert not options.verbose
     assert rest == []
@@ -48,7 +47,7 @@ def test_every_option_has_a_sentence_and_a_name_of_its_own():
         assert option.help
         assert option.choices is None or option.default in option.choices
     formats = next(option for option in OPTIONS if option.name == "message_format")
-    assert formats.choices == tuple(MESSAGE_FORMATS)
+    assert formats.default == "auto"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_a_runner_that_nobody_knows_is_refused():
 
 @pytest.mark.parametrize("output", ["", "gs://bucket/x", "bigquery://p.d"])
 def test_an_output_that_is_no_folder_is_refused(output):
-    with pytest.raises(UsageError, match="is not a folder"):
+    with pytest.raises(UsageError, match="is neither a folder nor a queue"):
         parse_options(["--output", output])
 
 

@@ -62,6 +62,12 @@ def folder(tmp_path_factory):
         }
         for code, region, hours, count, mean in MEANS
     ]
+    means += [
+        means[0]
+        | {"region_code": None, "region": None, "sensor_id": "660", "mean": mean}
+        | {"window_start": start, "window_end": start + datetime.timedelta(hours=1)}
+        for start, mean in ((START, 9.5), (START + datetime.timedelta(hours=1), 11.0))
+    ]
     bad = [
         {
             "reason": reason,
@@ -278,6 +284,8 @@ def test_any_text_survives_csv(values):
         ("SELECT COUNT(*) AS n FROM `project.dataset.hourly_means`", 3),
         ("SELECT COUNT(*) AS n FROM dataset.sliding_means", 0),
         ("SELECT COUNT(*) AS n FROM regional_means_revisions", 4),
+        ("SELECT COUNT(*) AS n FROM sensor_means_revisions", 2),
+        ("SELECT COUNT(*) AS n FROM sensor_means", 2),
         ("SELECT COUNT(*) AS n FROM `rejected_readings`", 3),
         ("SELECT COUNT(*) AS n FROM outside_readings", 0),
     ],

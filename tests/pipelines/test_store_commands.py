@@ -261,6 +261,7 @@ def test_reconcile_answers_in_json(late, capsys):
     assert row == {
         "region_code": "11",
         "region": "Île-de-France",
+        "sensor_id": None,
         "quantity": "temperature",
         "window_size": 3600,
         "window_period": 3600,
@@ -317,7 +318,7 @@ def test_reconcile_fails_where_there_is_no_archive(folder, capsys):
 
 def test_reconcile_names_what_it_leaves_alone_and_what_lies_far_away(late):
     done = reconcile.reconcile(LocalStore(late))
-    far = ("11", "Île-de-France", "temperature", 5400, 1800, 2**60)
+    far = ("11", "Île-de-France", None, "temperature", 5400, 1800, 2**60)
     more = dataclasses.replace(done, left_alone=[(far, "stream-7")])
     lines = reconcile.as_text(more).splitlines()
     assert lines[1] == (

@@ -112,6 +112,7 @@ def test_json_holds_everything():
     )
     assert set(found) == {
         "run_id", "output", "balance", "rejected", "damaged", "hour", "regions", "seconds", "bytes",
+        "sensors",
     }  # fmt: skip
 
 
