@@ -16,8 +16,11 @@ from benchmarks.readings import Recipe
 
 __all__ = ["DataFile", "NoSpaceError", "make_files"]
 
-ROOT = Path(__file__).parent
-SOURCES = ("generate.py", "readings.py", "defects.py", "places.py")
+ROOT = Path(__file__).parents[1]
+SOURCES = (
+    *("benchmarks/generate.py", "benchmarks/readings.py", "benchmarks/defects.py"),
+    *("simulation/places.py", "simulation/chance.py", "simulation/byte_columns.py"),
+)
 RESERVE = 3_000_000_000  # bytes for the results of the job
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -34,10 +35,11 @@ async def read_body(request: Request, limits: Limits, admission: Admission) -> b
     size = 0
     try:
         async with asyncio.timeout(limits.body_within):
-            async for piece in request.stream():
+            stream = request.stream()
+            async for piece in stream:
                 size += len(piece)
                 if size > limits.body:
-                    await _drain(request, limits)
+                    await _drain(stream, limits)
                     msg = (
                         f"the body has more than {limits.body:,} bytes; send fewer messages at once"
                     )
@@ -56,9 +58,9 @@ async def read_body(request: Request, limits: Limits, admission: Admission) -> b
     return b"".join(pieces)
 
 
-async def _drain(request: Request, limits: Limits) -> None:
+async def _drain(stream: AsyncIterator[bytes], limits: Limits) -> None:
     size = 0
-    async for piece in request.stream():
+    async for piece in stream:
         size += len(piece)
         if size > DRAINED * limits.body:
             break

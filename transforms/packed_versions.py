@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from schemas.reading import VersionKind
 from transforms.grouping import distinct
 from transforms.packed_rows import (
     DELETED,
@@ -24,9 +25,9 @@ from transforms.packed_rows import (
     words_of,
 )
 from transforms.spans import Ints
-from transforms.versions import Keys, text_keys
+from transforms.versions import CONTENT_FROM, VERSION, VERSION_KIND, Keys, text_keys
 
-__all__ = ["NEWER", "OLDER", "SAME", "compared", "newest_rows"]
+__all__ = ["NEWER", "OLDER", "SAME", "came_again", "compared", "newest_rows"]
 
 SAME, NEWER, OLDER = 0, 1, -1
 RANKED = np.uint64((0xFFFFFFFF & ~NO_POSITION) << 32)
@@ -41,8 +42,8 @@ def newest_rows(rows: Rows, names: Sequence[Name]) -> tuple[Ints, int, int]:
         names: what their series are called.
 
     Returns:
-        Which rows, in rising order; how many others equal one that is kept or superseded; how
-        many others have an older version.
+        Which rows, in rising order; how many others say the same as one that is kept or
+        superseded; how many others have an older version.
     """
     everything = np.arange(len(rows))
     high = np.ascontiguousarray(rows["high"])
@@ -60,7 +61,9 @@ def newest_rows(rows: Rows, names: Sequence[Name]) -> tuple[Ints, int, int]:
     doubtful = doubtful[within]
     same = [column[within][1:] == column[within][:-1] for column in columns]
     follows = same[0] & same[1]
-    repeats = int(np.logical_and.reduce(same).sum())
+    arrived = columns[VERSION_KIND][within] == VersionKind.ARRIVAL
+    repeated = np.logical_and.reduce([follows, same[VERSION_KIND], *same[CONTENT_FROM:]])
+    repeats = int((repeated & (same[VERSION] | arrived[1:])).sum())
     kept = np.ones(len(rows), bool)
     kept[doubtful[:-1][follows]] = False
     return everything[kept], repeats, int(follows.sum()) - repeats
@@ -90,6 +93,21 @@ def compared(rows: Rows, others: Rows, names: Sequence[Name]) -> npt.NDArray[np.
         verdict[open_[sensors[0] > sensors[1]]] = NEWER
         verdict[open_[sensors[0] < sensors[1]]] = OLDER
     return verdict
+
+
+def came_again(rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Row by row, whether it says the same as the other, and neither has a version but its arrival.
+
+    Args:
+        rows: an array of `ROW`.
+        others: the same, of as many rows, whose series have the same numbers.
+    """
+    again = (kinds_of(rows) == VersionKind.ARRIVAL) & (kinds_of(others) == VersionKind.ARRIVAL)
+    again &= series_of(rows) == series_of(others)
+    again &= ((flags_of(rows) ^ flags_of(others)) & (DELETED | PLACED)) == 0
+    for name in ("event_time", "longitude", "latitude", "value"):
+        again &= rows[name] == others[name]
+    return again
 
 
 def _sensors(rows: Rows, names: Sequence[Name]) -> Keys:

@@ -27,7 +27,7 @@ from transforms.packed_rows import (
     words_of,
 )
 from transforms.packed_series import Series, joined_packed
-from transforms.packed_versions import NEWER, OLDER, SAME, compared, newest_rows
+from transforms.packed_versions import NEWER, SAME, came_again, compared, newest_rows
 from transforms.spans import Bools, Ints
 
 __all__ = ["Decision", "VersionMemory"]
@@ -114,6 +114,8 @@ class VersionMemory:
         verdict = np.full(len(rows), NEWER, np.int8)
         if len(known):
             verdict[known] = compared(rows.take(known), before, self.names)
+        said = (verdict[known] == SAME) | came_again(rows.take(known), before)
+        again = int(np.count_nonzero(said))
         too_late = self._come_too_late(rows, places < 0)
         verdict[too_late] = TOO_LATE
         new = np.flatnonzero(verdict == NEWER)
@@ -124,8 +126,8 @@ class VersionMemory:
             accepted,
             added,
             taken,
-            duplicates + int(np.count_nonzero(verdict == SAME)),
-            superseded + int(np.count_nonzero(verdict == OLDER)) + len(replaced),
+            duplicates + again,
+            superseded + len(known) - again,
             len(too_late),
         )
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from schemas.entries import ENTRIES, NO_PLACE
 from schemas.groupings import BOTH
+from schemas.reading import VersionKind
 from transforms.grouping import distinct, grouped
 from transforms.identity import identities
 from transforms.spans import Bools, Ints
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Keys: TypeAlias = npt.NDArray[np.bytes_]
+VERSION_KIND, VERSION, CONTENT_FROM = 2, 3, 4
+"""Places among the `comparable` columns."""
+
 MOMENT = ENTRIES.field("event_time").type
 MISSING = {
     "event_time": pa.scalar(0, MOMENT),
@@ -90,7 +94,8 @@ class Newest:
 
     Attributes:
         entries: one row a reading, in the order of the identities.
-        duplicates: rows left out that equal one that is kept or superseded.
+        duplicates: rows left out that say the same as one that is kept or superseded: they equal
+            it, or only their arrival, which is all the version they have, is another.
         superseded: rows left out that have an older version.
     """
 
@@ -147,9 +152,13 @@ def version_order(entries: pa.RecordBatch) -> tuple[Ints, Bools, Bools]:
     for column in columns[:2]:
         follows &= column[1:] == column[:-1]
     last[places[:-1]] = ~follows
-    for column in columns[2:]:
-        follows = follows & (column[1:] == column[:-1])
-    repeated[places[:-1]] = follows
+    same = [column[1:] == column[:-1] for column in columns]
+    arrived = columns[VERSION_KIND] == VersionKind.ARRIVAL
+    # What says the same again is a repeat, though a later arrival makes it a newer version.
+    repeats = same[VERSION_KIND] & (same[VERSION] | arrived[1:])
+    for column in same[CONTENT_FROM:]:
+        repeats &= column
+    repeated[places[:-1]] = follows & repeats
     return order, last, repeated
 
 

@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from connectors.local_store.index import INDEXED
 from schemas.entries import ENTRIES
+from schemas.reading import VersionKind
 from transforms.row_classes import row_classes
 from transforms.spans import Bools, Ints
-from transforms.versions import comparable, joined
+from transforms.versions import VERSION, VERSION_KIND, comparable, joined
 
 __all__ = ["NEW", "SIGNED", "STANDINGS", "Settlement", "settle"]
 
@@ -87,7 +88,7 @@ def settle(
     against = _against(new, np.arange(new.num_rows), found, winner)
     arrived = active & ((winner < 0) | (against > 0))
     beaten = active & ~arrived
-    copied = beaten & (against == 0)
+    copied = beaten & ((against == 0) | _came_again(new, found, winner))
     standing = np.where(copied, DUPLICATE, np.where(beaten, SUPERSEDED, NEW)).astype(np.int8)
 
     beats = arrived & (winner >= 0)
@@ -170,6 +171,20 @@ def _same_content(new: pa.RecordBatch, found: pa.RecordBatch, rows: Ints) -> Boo
         others = comparable(found.take(pa.array(rows[there])))
         for number in CONTENT:
             same[there] &= ones[number] == others[number]
+    return same
+
+
+def _came_again(new: pa.RecordBatch, found: pa.RecordBatch, rows: Ints) -> Bools:
+    """Whether both say the same, and have no version but their arrival."""
+    same = rows >= 0
+    there = np.flatnonzero(same)
+    if len(there):
+        ones = comparable(new.take(pa.array(there)))
+        others = comparable(found.take(pa.array(rows[there])))
+        same[there] &= ones[VERSION_KIND] == VersionKind.ARRIVAL
+        for one, other in zip(ones, others, strict=True):
+            if one is not ones[VERSION]:
+                same[there] &= one == other
     return same
 
 

@@ -62,7 +62,7 @@ def test_the_commands_of_the_documents_work_one_after_another(tmp_path):
         assert words[0] == ".venv/bin/python"
         done = run([sys.executable, *words[1:]], tmp_path)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.strip()
+        assert (done.stdout + done.stderr).strip()
 
 
 def test_the_correction_to_try_gives_what_the_page_says(tmp_path):

@@ -322,10 +322,10 @@ FAILURES = {
     ),
     "an unknown format": (
         ["--message_format", "regonal"], 2,
-        "argument --message_format: invalid choice: 'regonal' (choose from",
+        "--message_format: unknown message format 'regonal'; there are auto, regional, device,",
     ),
     "an option without its value": (
-        ["--output"], 2, "argument --output: expected one argument",
+        ["--output"], 2, "argument --output: expected at least one argument",
     ),
     "a word too many": (
         ["file.jsonl"], 2, "unexpected argument 'file.jsonl'; inputs are named by --input",
