@@ -310,6 +310,13 @@ class Bench:
             [Target("Times faster than Beam element by element", expected / job, 100, True)],
         )
 
+    def remembering(self, rate: int) -> Section:
+        """What a stream's memory of versions costs; in a process of its own."""
+        self.say("versions in a stream")
+        words = ["--rate", str(rate), "--bundle", str(min(100_000, 1200 * rate))]
+        command = [sys.executable, "-m", "benchmarks.stream_versions", *words]
+        return Section.from_dict(json.loads(self.measure(command).output))
+
     def steps(self, good: DataFile, bad: DataFile) -> list[Section]:
         """The cost of single steps a reading, and of placing points; in a process of its own."""
         self.say("single steps")

@@ -32,6 +32,7 @@ class Plan:
         bad: shares of bad records.
         beam: bytes of the two files for Beam element by element.
         rounds: how often each command runs.
+        remembered: readings a second of the stream whose versions are remembered for an hour.
         introduction: the first sentence of the report.
     """
 
@@ -40,6 +41,7 @@ class Plan:
     bad: tuple[float, ...]
     beam: tuple[int, int]
     rounds: int
+    remembered: int
     introduction: str
 
 
@@ -49,6 +51,7 @@ FULL = Plan(
     bad=(0.0, 0.01, 0.1, 0.5, 1.0),
     beam=(4_000_000, 20_000_000),
     rounds=5,
+    remembered=2000,
     introduction="Written by `make bench`; do not edit.",
 )
 QUICK = Plan(
@@ -57,6 +60,7 @@ QUICK = Plan(
     bad=(0.0, 1.0),
     beam=(100_000, 200_000),
     rounds=1,
+    remembered=20,
     introduction=(
         "A quick run on small files (`--quick`): it shows that the benchmarks work. Start-up "
         "decides every number here; none is a measurement."
@@ -100,6 +104,7 @@ def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
         bench.over_days([files[recipe] for recipe in by_days]),
         bench.with_bad_records([files[recipe] for recipe in by_bad]),
         *bench.steps(files[by_bad[0]], files[by_bad[-1]]),
+        bench.remembering(plan.remembered),
     ]
 
 

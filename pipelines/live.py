@@ -93,7 +93,8 @@ def _run(options: argparse.Namespace) -> int:
             *("--input", queue, "--output", str(folder), "--early_every", "2s", "--quiet"),
         )
         try:
-            _watch(folder, options.seconds, {"simulate": simulator, "regional_means": pipeline})
+            with contextlib.suppress(KeyboardInterrupt):
+                _watch(folder, options.seconds, {"simulate": simulator, "regional_means": pipeline})
         finally:
             _say("stopping")
             # First the simulator: the pipeline gives out what it was sent.

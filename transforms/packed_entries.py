@@ -132,7 +132,8 @@ def arrow_entries(packed: Packed) -> pa.RecordBatch:
     has_windows = np.array([name[2] is not None for name in names], bool)
     masks = {"region_code": ~placed, "region": ~(placed & has_windows[series])}
     for part, (name, mask) in enumerate(masks.items()):
-        texts = pa.array([place[part] for place in places], pa.string())
+        # Arrow cannot join dictionaries that hold a NULL; what is masked is not looked up.
+        texts = pa.array([place[part] or "" for place in places], pa.string())
         indices = pa.array(numbers[series], mask=mask)
         columns[name] = pa.DictionaryArray.from_arrays(indices, texts)
     columns["sensor_id"] = _sensors([name[3] for name in names], series)

@@ -21,7 +21,7 @@ compgen -G "$libs/kafka_*.jar" >/dev/null || fail "no jars in $libs; run: make k
 mkdir -p "$data"
 data=$(cd "$data" && pwd)
 pid=$(cat "$data/broker.pid" 2>/dev/null || true)
-if [ -n "$pid" ] && ps -p "$pid" -o args= | grep kafka.Kafka >/dev/null; then
+if [ -n "$pid" ] && ps -ww -p "$pid" -o args= | grep kafka.Kafka >/dev/null; then
   echo "kafka: running already, process $pid"
   exit 0
 fi

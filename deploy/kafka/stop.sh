@@ -3,7 +3,7 @@
 set -euo pipefail
 data=${KAFKA_DATA:-$(cd "$(dirname "$0")" && pwd)/../../.cache/kafka/data}
 pid=$(cat "$data/broker.pid" 2>/dev/null || true)
-if [ -z "$pid" ] || ! ps -p "$pid" -o args= | grep kafka.Kafka >/dev/null; then
+if [ -z "$pid" ] || ! ps -ww -p "$pid" -o args= | grep kafka.Kafka >/dev/null; then
   rm -f "$data/broker.pid"
   echo "kafka: not running"
   exit 0
@@ -13,6 +13,8 @@ for _ in $(seq 200); do
   kill -0 "$pid" 2>/dev/null || break
   sleep 0.1
 done
-kill -9 "$pid" 2>/dev/null || true
+if kill -9 "$pid" 2>/dev/null; then
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+fi
 rm -f "$data/broker.pid"
 echo "kafka: stopped"

@@ -91,10 +91,11 @@ class Api:
         """New readings, corrections of old ones, old ones again, and what is none."""
         elements = [self._new() for _ in range(count)]
         for name in self._random.sample(sorted(self.current), min(len(self.current), count // 5)):
-            if self._random.random() < 0.5:
+            corrected = self._random.random() < 0.5
+            if corrected:
                 self.current[name]["temperature"] += 1
             elements.append(dict(self.current[name]))
-            self._count("superseded")
+            self._count("superseded" if corrected else "duplicate")
         for reading in elements:
             if reading["id"] not in self.current:
                 self._add(reading)

@@ -18,7 +18,7 @@ from transforms.packed_rows import ROW, Packed, compact, header, pack, unpack
 from transforms.packed_series import Series, joined_packed
 from transforms.slices import SliceAccumulator
 from transforms.statistics import STATISTICS
-from transforms.versions import entries_of
+from transforms.versions import entries_of, joined
 
 NOW = 1_700_000_000.25
 
@@ -133,3 +133,14 @@ def test_a_row_is_a_line_of_the_cache():
     assert ROW.itemsize == 64
     assert isinstance(packed_entries(placed(ROWS[0]), NOW), Packed)
     assert pa.types.is_dictionary(ENTRIES.field("quantity").type)
+
+
+def test_entries_whose_place_counts_in_no_window_can_be_joined():
+    batch = placed(
+        reading("a", 1, 10, sensor_id="s1"), reading("b", 2, 20, place=AT_SEA, sensor_id="s2")
+    )
+    entries = arrow_entries(packed_entries(batch, NOW, "sensor"))
+    assert entries.column("region").null_count == 2
+    both = joined([entries, entries])
+    assert both.column("region_code").to_pylist() == ["11", None, "11", None]
+    assert both.column("region").to_pylist() == [None] * 4

@@ -19,7 +19,7 @@ compgen -G "$libs/beam-sdks-java-io-kafka-*.jar" >/dev/null \
   || fail "no jars in $libs; run: make kafka-expansion"
 mkdir -p "$data"
 pid=$(cat "$data/expansion.pid" 2>/dev/null || true)
-if [ -n "$pid" ] && ps -p "$pid" -o args= | grep -q ExpansionService; then
+if [ -n "$pid" ] && ps -ww -p "$pid" -o args= | grep ExpansionService >/dev/null; then
   echo "kafka-expansion: running already, process $pid"
   exit 0
 fi

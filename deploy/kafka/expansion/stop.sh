@@ -3,7 +3,7 @@
 set -euo pipefail
 data=${EXPANSION_DATA:-$(cd "$(dirname "$0")" && pwd)/../../../.cache/kafka/expansion-data}
 pid=$(cat "$data/expansion.pid" 2>/dev/null || true)
-if [ -z "$pid" ] || ! ps -p "$pid" -o args= | grep -q ExpansionService; then
+if [ -z "$pid" ] || ! ps -ww -p "$pid" -o args= | grep ExpansionService >/dev/null; then
   rm -f "$data/expansion.pid"
   echo "kafka-expansion: not running"
   exit 0
