@@ -232,7 +232,12 @@ class _CommitStream(beam.DoFn):
 
     @on_timer(END)
     def commit_the_rest(
-        self, files: Any = FILES, waiting: Any = WAITING, held: Any = HELD
+        self,
+        files: Any = FILES,
+        waiting: Any = WAITING,
+        held: Any = HELD,
+        commit: Any = SET_COMMIT,
+        owed: Any = SET_OWED,
     ) -> Iterator[str]:
         """Commits what is left, and says that the run is finished."""
         written = list(files.read())
@@ -241,6 +246,9 @@ class _CommitStream(beam.DoFn):
         files.clear()
         waiting.clear()
         held.clear()
+        # A runner may wait for timers by the clock before it says that all is done.
+        commit.clear()
+        owed.clear()
 
     def _commit(
         self,

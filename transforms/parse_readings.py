@@ -133,7 +133,7 @@ class _Parse(beam.DoFn):
                 # After all else of the payload, so that who has stored this has stored that.
                 last = only_reached(READINGS, element.reached)
                 # Prism orders a bundle by time: this must come last there, too.
-                yield WindowedValue(last, window.max_timestamp(), (window,))
+                yield WindowedValue(last, window.max_timestamp() - 1, (window,))
         elif isinstance(element, Oversized):
             yield from _outputs(_too_large(element), window)
         else:

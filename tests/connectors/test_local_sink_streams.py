@@ -169,7 +169,7 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert ask(tmp_path, "SELECT count(*) FROM rejected_readings") == [(2,)]
     # The clock may run once more though nothing has come.
     assert list(committer.commit_by_the_clock(*tick)) == []
-    assert list(committer.commit_the_rest(files, waiting, held)) == ["stream"]
+    assert list(committer.commit_the_rest(*tick)) == ["stream"]
     assert [past.status for past in store.manifest().runs] == ["finished"]
     assert store.manifest().runs[0].counts == {"rejected_readings": 2}
 
@@ -177,7 +177,8 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
 def test_how_far_a_source_was_read_is_committed_after_what_it_brought(committer, tmp_path):
     store = LocalStore(tmp_path)
     files, waiting, held, commit, end = Bag(), State(), State(), Timer(), Timer()
-    tick = files, waiting, held, commit, Timer()
+    owed = Timer()
+    tick = files, waiting, held, commit, owed
     for reached in (Reached("topic/0", 7), Reached("topic/1", 2), Reached("topic/0", 5)):
         committer.process(("store", reached), files, waiting, commit, end)
     list(committer.commit_by_the_clock(*tick))
@@ -189,7 +190,7 @@ def test_how_far_a_source_was_read_is_committed_after_what_it_brought(committer,
     assert len(commit) == 2
     committer.process(("store", Reached("topic/1", 9)), files, waiting, commit, end)
     committer.process(("store", Reached("topic/0", 6)), files, waiting, commit, end)
-    list(committer.commit_the_rest(files, waiting, held))
+    list(committer.commit_the_rest(*tick))
     assert store.positions() == {"topic/0": 7, "topic/1": 9}
 
 
