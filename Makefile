@@ -9,7 +9,7 @@ KAFKA := .cache/kafka
 MAVEN := mvn --quiet --batch-mode
 PRISM_VERSION := v$(shell sed -n 's/^apache-beam.*==//p' requirements.txt)
 .PHONY: help run test lint format types bench lock clean install
-.PHONY: live prism kafka kafka-start kafka-stop kafka-expansion pubsub
+.PHONY: live prism kafka kafka-start kafka-stop kafka-expansion flink-job-server pubsub
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -51,6 +51,8 @@ kafka-stop: ## Stop it; its topics stay.
 
 kafka-expansion: $(KAFKA)/expansion/.done ## Install Beam's KafkaIO, the reader that is Java.
 
+flink-job-server: .cache/flink/.done ## Put together Beam's job server with an embedded Flink.
+
 pubsub: ## Run Google's Pub/Sub emulator (PORT=8085).
 	deploy/pubsub/emulator.sh $(or $(PORT),8085)
 
@@ -74,6 +76,11 @@ $(KAFKA)/%/.done:
 	@command -v mvn >/dev/null || { echo "Kafka is installed by Maven, which is missing"; exit 1; }
 	$(MAVEN) -f deploy/kafka/$(if $(filter expansion,$*),expansion/)pom.xml \
 		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
+.cache/flink/.done: deploy/flink/pom.xml
+	@command -v mvn >/dev/null || { echo "the job server is put together by Maven, which is missing"; exit 1; }
+	$(MAVEN) -f $< package
 	@touch $@
 
 $(VENV)/bin/python:

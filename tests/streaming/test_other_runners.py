@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -35,6 +36,7 @@ from transforms.windows import HOURLY, SLIDING, slice_seconds
 WINDOWS = [HOURLY, SLIDING]
 PLACES = (PARIS, TOULOUSE, AT_SEA)
 FLINK_JAR = "FLINK_JOB_SERVER_JAR"
+BUILT = Path(__file__).parents[2] / ".cache" / "flink"
 
 
 def story(seed):
@@ -149,9 +151,9 @@ def prism():
 
 @pytest.fixture(scope="module")
 def flink():
-    jar = os.environ.get(FLINK_JAR)
+    jar = os.environ.get(FLINK_JAR) or next(iter(map(str, BUILT.glob("beam-*.jar"))), None)
     if not jar:
-        pytest.skip(f"no Flink: {FLINK_JAR} names no job server")
+        pytest.skip(f"no Flink: run `make flink-job-server`, or name one by {FLINK_JAR}")
     return [
         *("--runner=FlinkRunner", f"--flink_job_server_jar={jar}", "--flink_version=1.19"),
         *("--flink_master=[local]", "--max_bundle_size=1", "--number_of_execution_retries=0"),
