@@ -58,6 +58,7 @@ WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(fold
 
 FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
 WAITING = beam.DoFn.StateParam(ReadModifyWriteStateSpec("waiting", BooleanCoder()))
+ENDED = beam.DoFn.StateParam(ReadModifyWriteStateSpec("ended", BooleanCoder()))
 HELD = beam.DoFn.StateParam(ReadModifyWriteStateSpec("held", PickleCoder()))
 COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
 OWED = TimerSpec("owed", TimeDomain.REAL_TIME)
@@ -210,8 +211,11 @@ class _CommitStream(beam.DoFn):
         held: Any = HELD,
         commit: Any = SET_COMMIT,
         owed: Any = SET_OWED,
+        ended: Any = ENDED,
     ) -> Iterator[str]:
         """Commits what has been written since the last time."""
+        if ended.read():
+            return
         written = list(files.read())
         reached = held.read() or {}
         if written or reached:
@@ -226,9 +230,10 @@ class _CommitStream(beam.DoFn):
             commit.set(Timestamp.now() + self._every)
 
     @on_timer(OWED)
-    def commit_what_is_owed(self, owed: Any = SET_OWED) -> Iterator[str]:
+    def commit_what_is_owed(self, owed: Any = SET_OWED, ended: Any = ENDED) -> Iterator[str]:
         """Commits what has waited for a pane that did not come."""
-        yield from self._commit([], RUNNING, owed)
+        if not ended.read():
+            yield from self._commit([], RUNNING, owed)
 
     @on_timer(END)
     def commit_the_rest(
@@ -238,6 +243,7 @@ class _CommitStream(beam.DoFn):
         held: Any = HELD,
         commit: Any = SET_COMMIT,
         owed: Any = SET_OWED,
+        ended: Any = ENDED,
     ) -> Iterator[str]:
         """Commits what is left, and says that the run is finished."""
         written = list(files.read())
@@ -246,7 +252,9 @@ class _CommitStream(beam.DoFn):
         files.clear()
         waiting.clear()
         held.clear()
-        # A runner may wait for timers by the clock before it says that all is done.
+        # A runner may wait for timers by the clock before it says that all is done; and it may
+        # fire a timer that is cleared.
+        ended.write(True)
         commit.clear()
         owed.clear()
 

@@ -161,7 +161,7 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert end == [GlobalWindow().max_timestamp()]
     assert store.manifest().runs == ()
     held, owed = State(), Timer()
-    tick = files, waiting, held, commit, owed
+    tick = files, waiting, held, commit, owed, State()
     assert list(committer.commit_by_the_clock(*tick)) == ["stream"]
     assert owed == []
     assert (list(files), list(waiting)) == ([], [])
@@ -172,13 +172,18 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert list(committer.commit_the_rest(*tick)) == ["stream"]
     assert [past.status for past in store.manifest().runs] == ["finished"]
     assert store.manifest().runs[0].counts == {"rejected_readings": 2}
+    # Timers that a runner fires though they were cleared do not take that back.
+    files.add(Reached("topic/0", 1))
+    assert list(committer.commit_by_the_clock(*tick)) == []
+    assert list(committer.commit_what_is_owed(owed, tick[-1])) == []
+    assert [past.status for past in store.manifest().runs] == ["finished"]
 
 
 def test_how_far_a_source_was_read_is_committed_after_what_it_brought(committer, tmp_path):
     store = LocalStore(tmp_path)
     files, waiting, held, commit, end = Bag(), State(), State(), Timer(), Timer()
     owed = Timer()
-    tick = files, waiting, held, commit, owed
+    tick = files, waiting, held, commit, owed, State()
     for reached in (Reached("topic/0", 7), Reached("topic/1", 2), Reached("topic/0", 5)):
         committer.process(("store", reached), files, waiting, commit, end)
     list(committer.commit_by_the_clock(*tick))
@@ -199,11 +204,11 @@ def test_what_waits_for_a_pane_is_committed_after_a_while(committer, tmp_path, m
     repeated = entries_of(assign_regions(batch_rows(ROWS[:1]), RegionIndex.default()))
     files = Bag(LocalStore(tmp_path).write_entries([repeated], "stream"))
     owed = Timer()
-    list(committer.commit_by_the_clock(files, State(), State(), Timer(), owed))
+    list(committer.commit_by_the_clock(files, State(), State(), Timer(), owed, State()))
     assert 100 < float(owed[0]) - time.time() <= HOLD_SECONDS
     before = rows_of(tmp_path, *MEANS)
     monkeypatch.setattr(new_rows, "HOLD_SECONDS", -1.0)
-    assert list(committer.commit_what_is_owed(owed)) == ["stream"]
+    assert list(committer.commit_what_is_owed(owed, State())) == ["stream"]
     assert len(owed) == 1
     assert rows_of(tmp_path, *MEANS) != before
 
