@@ -102,6 +102,12 @@ def check_beam_options(rest: Sequence[str]) -> None:
     values, unknown = parser.parse_known_args(list(rest))
     named = [word.split("=")[0] for word in unknown if word.startswith("-")]
     _check_runner(getattr(values, "runner", None), getattr(values, "direct_num_workers", None))
+    if getattr(values, "direct_running_mode", None) == "multi_threading":
+        msg = (
+            "--direct_running_mode=multi_threading is refused: with it Beam now and then breaks "
+            "what it groups; leave it out, and all cores are used"
+        )
+        raise UsageError(msg)
     if not unknown or (getattr(values, "runner", None) or "FnApiRunner") not in LOCAL_RUNNERS:
         return
     wrong = named[0] if named else unknown[0]

@@ -19,7 +19,7 @@ from tests.support.messages import AT_SEA, PARIS, TOULOUSE, message
 from tests.support.mutations import Shapes
 from tests.support.plain_means import assert_same_means, plain_means
 from tests.support.reference_parser import Reading, read_lines
-from transforms import parse_block, slices
+from transforms import slices, template_memory
 from transforms.balance import CLASSES
 
 MEANS = ("hourly_means", "sliding_means")
@@ -152,14 +152,14 @@ def test_rows_do_not_depend_on_order_files_blocks_pieces_threads_or_templates(
         else:
             (folder / "in" / f"{number}.jsonl").write_bytes(text)
     workers = chance.choice((1, 2, 5))
-    words = [f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading"]
+    words = [f"--direct_num_workers={workers}"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_files, "BLOCK", chance.choice((1000, 20_000, 4 << 20)))
         size = chance.choice((5000, 60_000, 64 << 20))
         patch.setattr(read_files, "pieces", functools.partial(pieces, size=size))
         patch.setattr(slices, "COMPACT_FROM", chance.choice((10, 1 << 19)))
         if chance.random() < 0.4:
-            patch.setattr(parse_block, "MAX_TEMPLATES", 0)
+            patch.setattr(template_memory, "MAX_TEMPLATES", 0)
         again = job(folder / "in", folder / "out", *words)
     assert again["balance"] == balance
     rows = rows_wherever(folder / "out")
