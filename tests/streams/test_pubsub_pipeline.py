@@ -9,6 +9,7 @@ import pytest
 
 from connectors.local_store import LocalStore
 from connectors.streams.pubsub import PubSubSource
+from pipelines.reconcile import main as reconcile
 from tests.support.jobs import ask, rows_of, run_job
 from tests.support.messages import AT_SEA, PARIS, TOULOUSE, line
 from tests.support.pubsub_emulator import (  # noqa: F401 - fixtures
@@ -88,6 +89,8 @@ def test_killed_at_its_commit_all_comes_again_and_counts_once(queue, tmp_path, m
     # Longer than the deadline of what the killed process had pulled.
     balance = balance_of(started(queue.uri, store, "--idle", 25))
     assert balance["read"] == 600
+    # What the killed run had committed and not given out is known from the archive.
+    assert reconcile(["--output", str(store)]) == 0
     assert_same_means(store, sent, tmp_path)
     assert queue.left(1) == []
 
