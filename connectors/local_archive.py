@@ -13,7 +13,7 @@ from connectors.local_store import StoredFile
 from connectors.local_store.archive import ArchiveWriter
 from connectors.local_store.writers import announce_writer
 from transforms.payload import Reached
-from transforms.reached import reached_of
+from transforms.reached import farthest, reached_of
 
 __all__ = ["WriteArchive"]
 
@@ -42,16 +42,16 @@ class WriteArchive(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._writer = ArchiveWriter(self._folder, self._run_id)
-        self._reached: dict[str, int] = {}
+        self._reached: list[Reached] = []
 
     def process(self, element: pa.RecordBatch) -> Iterator[StoredFile]:
         reached = reached_of(element)
         if reached is not None:
-            farthest = max(reached.position, self._reached.get(reached.part, 0))
-            self._reached[reached.part] = farthest
+            self._reached.append(reached)
         yield from self._writer.add(element)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         files = self._writer.flush()
-        for written in (*files, *(Reached(*each) for each in self._reached.items())):
+        reached = (Reached(*each) for each in farthest(self._reached).items())
+        for written in (*files, *reached):
             yield WindowedValue(written, GlobalWindow().max_timestamp(), (GlobalWindow(),))

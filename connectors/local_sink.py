@@ -35,6 +35,7 @@ from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
 from connectors.local_writers import WriteEntries, WriteRows
 from transforms.balance import count
 from transforms.payload import Reached
+from transforms.reached import farthest
 from transforms.triggers import all_at_once
 
 __all__ = [
@@ -171,11 +172,7 @@ def _commit(
 
 def _farthest(written: Sequence[StoredFile | Reached]) -> dict[str, int]:
     """How far the parts of the sources have been read."""
-    farthest: dict[str, int] = {}
-    for each in written:
-        if isinstance(each, Reached):
-            farthest[each.part] = max(each.position, farthest.get(each.part, 0))
-    return farthest
+    return farthest(each for each in written if isinstance(each, Reached))
 
 
 class _CommitStream(beam.DoFn):
@@ -224,8 +221,9 @@ class _CommitStream(beam.DoFn):
         files.clear()
         waiting.clear()
         # Rejected records of the same bundle may be on their way when this is committed.
-        held.write(_farthest(written))
-        if _farthest(written):
+        newly = _farthest(written)
+        held.write(newly)
+        if newly:
             waiting.write(True)
             commit.set(Timestamp.now() + self._every)
 

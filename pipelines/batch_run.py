@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import logging
 import time
-import uuid
 from collections.abc import Sequence
 
 import apache_beam as beam
 
 from connectors.input_files import InputError, match_inputs, open_file, pieces
-from connectors.local_sink import Run
-from connectors.local_store import LocalStore
 from connectors.read_files import BYTES_READ, SOURCE, ReadFiles
+from pipelines.begin_run import begin_run
 from pipelines.job import Job
 from pipelines.local_runner import LocalRunner
 from pipelines.outcome import Outcome
@@ -49,19 +46,8 @@ def run_batch(options: argparse.Namespace, arguments: Sequence[str], job: Job) -
         raise InputError(msg)
     for file in files:
         open_file(file).close()
-    store = LocalStore(job.output)
-    store.prepare()
-    store.check_grouping(job.group_by)
-    # What the store holds already is computed for these readings, too.
-    job = job.with_windows(store.families()).for_size(files)
-    run = Run(
-        run_id=uuid.uuid4().hex,
-        revision=store.next_revision(),
-        started_at=datetime.datetime.now(datetime.UTC),
-        inputs=tuple(options.input),
-        windows=tuple((window.size, window.period) for window in job.windows),
-        group_by=job.group_by,
-    )
+    _, job, run = begin_run(job, options.input)
+    job = job.for_size(files)
     if not options.verbose:
         logging.disable(logging.CRITICAL)
     local = LocalRunner(arguments, total, len(list(pieces(files))))

@@ -10,7 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-__all__ = ["fail", "noticed_interrupts", "write_out"]
+__all__ = ["INTERRUPTED", "fail", "noticed_interrupts", "write_out"]
+
+INTERRUPTED = 130
+"""The exit code of a command that was interrupted, as shells have it."""
 
 
 def fail(message: str, code: int = 1) -> int:

@@ -172,9 +172,9 @@ def _report_format(options: argparse.Namespace) -> str:
     Raises:
         UsageError: it does not.
     """
-    from transforms.result_messages import check_report_format  # noqa: PLC0415
-
     if options.reports:
+        from transforms.result_messages import check_report_format  # noqa: PLC0415
+
         try:
             check_report_format(options.report_format, options.group_by)
         except ValueError as error:

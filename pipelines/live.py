@@ -18,7 +18,7 @@ from pathlib import Path
 from connectors.input_error import InputError
 from connectors.local_store import LocalStore
 from pipelines.children import free_port, start_child, stop_child
-from pipelines.console import fail
+from pipelines.console import INTERRUPTED, fail
 from pipelines.prism import find_prism
 from pipelines.watch import Watch, show
 
@@ -27,9 +27,6 @@ __all__ = ["main"]
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "deploy" / "kafka"
 TOPIC = "readings"
-INTERRUPTED = 130
-"""What a command that is interrupted before its stream has begun returns."""
-
 FIRST_SECONDS = 120.0
 """Until when the first means must be there."""
 

@@ -15,7 +15,11 @@ EVERY = 0.1
 
 @contextlib.contextmanager
 def hidden_errors() -> Iterator[None]:
-    """Keeps the tracebacks that Beam's workers print away: the error itself says what is wrong."""
+    """Keeps the tracebacks that Beam's workers print away: the error itself says what is wrong.
+
+    Those of threads are kept away for good, for Beam's outlive the pipeline.
+    """
+    threading.excepthook = lambda _: None
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
         yield
 

@@ -12,9 +12,9 @@ import re
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pipelines.console import fail, noticed_interrupts
+from pipelines.console import INTERRUPTED, fail, noticed_interrupts
 from pipelines.job import Job, job_of
 from pipelines.options import UsageError, check_beam_options, parse_options
 from pipelines.startup import import_beam, needs_cloud
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "main"]
 
-USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+USAGE, FAILURE = 2, 1
 OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|OutputError|StoreError): (.*)$", re.MULTILINE)
 WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
 
@@ -43,15 +43,11 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
     import apache_beam as beam  # noqa: PLC0415 - Beam takes a second to import
 
     from connectors import local_sink as sink  # noqa: PLC0415
-    from connectors.queue_sinks import WriteToQueue  # noqa: PLC0415
     from transforms import (  # noqa: PLC0415
         AssignRegions,
         KeepLatestVersion,
         ParseReadings,
-        PlaceDevices,
         RegionalMeans,
-        RejectedToMessages,
-        ToMessages,
     )
     from transforms.check_arrival import mark_too_late  # noqa: PLC0415
 
@@ -70,6 +66,8 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
     parsed = payloads | "Parse" >> parse
     readings, late = parsed.readings, parsed.too_late
     if job.devices is not None:
+        from transforms import PlaceDevices  # noqa: PLC0415
+
         readings = readings | "Devices" >> PlaceDevices(job.devices)
         late = late | "DevicesLate" >> PlaceDevices(job.devices)
     placed = readings | "Place" >> AssignRegions()
@@ -86,13 +84,24 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         late = late | "PlaceLate" >> AssignRegions() | beam.Map(mark_too_late)
         results["readings"] = (placed, late) | "Archived" >> beam.Flatten()
     results | "Store" >> sink.WriteToStore(job.output, run)
+    if job.reports or job.dead_letters is not None:
+        _send(means, parsed.rejected, job, run)
+
+
+def _send(
+    means: beam.PCollection[Any], rejected: beam.PCollection[Any], job: Job, run: Run
+) -> None:
+    """Sends results and rejected records to the queues that want them."""
+    from connectors.queue_sinks import WriteToQueue  # noqa: PLC0415
+    from transforms import RejectedToMessages, ToMessages  # noqa: PLC0415
+
     for number, uri in enumerate(job.reports):
         messages = means | f"Report_{number}" >> ToMessages(
             job.report_format, job.group_by, run.run_id
         )
         messages | f"Send_{number}" >> WriteToQueue(uri, job.kafka_options)
     if job.dead_letters is not None:
-        letters = parsed.rejected | "DeadLetters" >> RejectedToMessages()
+        letters = rejected | "DeadLetters" >> RejectedToMessages()
         letters | "SendDeadLetters" >> WriteToQueue(job.dead_letters, job.kafka_options)
 
 

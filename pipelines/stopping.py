@@ -12,10 +12,10 @@ from types import FrameType
 
 from connectors.streams.source import STOP
 from pipelines.children import kill_children
+from pipelines.console import INTERRUPTED
 
 __all__ = ["stopped_by_signals", "tell"]
 
-INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

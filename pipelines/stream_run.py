@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import logging
 import time
-import uuid
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from connectors.local_sink import Run
-from connectors.local_store import LocalStore
 from connectors.streams.readers import finish_reading
+from pipelines.begin_run import begin_run
 from pipelines.job import Job
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors
@@ -50,19 +47,7 @@ def run_stream(
     began = time.monotonic()
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
     sources = StreamSources.of(uris, options, job.output, runner)
-    store = LocalStore(job.output)
-    store.prepare()
-    store.check_grouping(job.group_by)
-    # What the store holds already is computed for these readings, too.
-    job = job.with_windows(store.families())
-    run = Run(
-        run_id=uuid.uuid4().hex,
-        revision=store.next_revision(),
-        started_at=datetime.datetime.now(datetime.UTC),
-        inputs=sources.uris,
-        windows=tuple((window.size, window.period) for window in job.windows),
-        group_by=job.group_by,
-    )
+    store, job, run = begin_run(job, sources.uris)
     read = sources.reading(job, options)
     shown = not options.quiet and options.format == "table"
     if not options.verbose:

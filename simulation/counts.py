@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.classes import CLASSES
 from schemas.reasons import REASONS
 from simulation.batch import GONE, NO_REASON, Batch
 
@@ -17,17 +18,6 @@ __all__ = ["CLASSES", "Counts"]
 Integers = npt.NDArray[np.int64]
 
 PLACES = ("counted", "outside", "no_place", "deleted")
-CLASSES = (
-    "counted",
-    "duplicate",
-    "superseded",
-    "deleted",
-    "outside",
-    "no_place",
-    "rejected",
-    "too_late",
-)
-"""The classes of a balance (`transforms.balance`, which needs Beam)."""
 
 
 class Counts:

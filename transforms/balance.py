@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricResults, MetricsFilter
 
+from schemas.classes import CLASSES
+
 __all__ = [
     "CLASSES",
     "NAMESPACE",
@@ -26,17 +28,6 @@ __all__ = [
 NAMESPACE = "balance"
 REASONS = "rejected"
 """Namespace of the counters of rejected records by reason."""
-
-CLASSES = (
-    "counted",
-    "duplicate",
-    "superseded",
-    "deleted",
-    "outside",
-    "no_place",
-    "rejected",
-    "too_late",
-)
 
 
 _watchers: list[Callable[[str, str, int], None]] = []

@@ -7,12 +7,13 @@ has stored all batches that came up to it has stored all that the source has giv
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import pyarrow as pa
 
 from transforms.payload import Reached
 
-__all__ = ["only_reached", "reached_of"]
+__all__ = ["farthest", "only_reached", "reached_of"]
 
 KEY = b"reached"
 
@@ -27,3 +28,11 @@ def reached_of(batch: pa.RecordBatch) -> Reached | None:
     """What the batch says; None where it says nothing."""
     text = (batch.schema.metadata or {}).get(KEY)
     return None if text is None else Reached(*json.loads(text))
+
+
+def farthest(reached: Iterable[Reached]) -> dict[str, int]:
+    """How far each part has been read, of several words on it."""
+    positions: dict[str, int] = {}
+    for each in reached:
+        positions[each.part] = max(each.position, positions.get(each.part, 0))
+    return positions

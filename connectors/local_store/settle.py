@@ -88,14 +88,14 @@ def settle(
     against = _against(new, np.arange(new.num_rows), found, winner)
     arrived = active & ((winner < 0) | (against > 0))
     beaten = active & ~arrived
-    copied = beaten & ((against == 0) | _came_again(new, found, winner))
+    unchanged, again = _alike(new, found, winner)
+    copied = beaten & ((against == 0) | again)
     standing = np.where(copied, DUPLICATE, np.where(beaten, SUPERSEDED, NEW)).astype(np.int8)
 
     beats = arrived & (winner >= 0)
     former = active & (own >= 0)
     # Where the run replaces its own version and that was the newest, its rows say all.
     all_own = beats & former & (_against(found, winner, found, own) == 0)
-    unchanged = _same_content(new, found, winner)
     cancelled = [
         _signed(found, winner[beats & ~all_own & unchanged], -1),
         _signed(new, np.flatnonzero(beaten & unchanged), -1),
@@ -162,30 +162,27 @@ def _against(left: pa.RecordBatch, lefts: Ints, right: pa.RecordBatch, rights: I
     return result
 
 
-def _same_content(new: pa.RecordBatch, found: pa.RecordBatch, rows: Ints) -> Bools:
-    """Whether new and found entry lie in the same windows with the same value."""
-    same = rows >= 0
-    there = np.flatnonzero(same)
+def _alike(new: pa.RecordBatch, found: pa.RecordBatch, rows: Ints) -> tuple[Bools, Bools]:
+    """Which new entries say what the found ones say.
+
+    Returns:
+        Whether both lie in the same windows with the same value; and whether all but the version is
+        equal, and neither has a version but its arrival.
+    """
+    unchanged = rows >= 0
+    again = unchanged.copy()
+    there = np.flatnonzero(unchanged)
     if len(there):
         ones = comparable(new.take(pa.array(there)))
         others = comparable(found.take(pa.array(rows[there])))
+        equal = [one == other for one, other in zip(ones, others, strict=True)]
         for number in CONTENT:
-            same[there] &= ones[number] == others[number]
-    return same
-
-
-def _came_again(new: pa.RecordBatch, found: pa.RecordBatch, rows: Ints) -> Bools:
-    """Whether both say the same, and have no version but their arrival."""
-    same = rows >= 0
-    there = np.flatnonzero(same)
-    if len(there):
-        ones = comparable(new.take(pa.array(there)))
-        others = comparable(found.take(pa.array(rows[there])))
-        same[there] &= ones[VERSION_KIND] == VersionKind.ARRIVAL
-        for one, other in zip(ones, others, strict=True):
-            if one is not ones[VERSION]:
-                same[there] &= one == other
-    return same
+            unchanged[there] &= equal[number]
+        again[there] &= ones[VERSION_KIND] == VersionKind.ARRIVAL
+        for number, same in enumerate(equal):
+            if number != VERSION:
+                again[there] &= same
+    return unchanged, again
 
 
 def _signed(entries: pa.RecordBatch, rows: Ints, weight: int) -> pa.RecordBatch:

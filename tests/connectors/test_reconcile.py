@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import subprocess
 import sys
 
 import numpy as np
@@ -23,6 +22,7 @@ from connectors.local_store.means_files import FILE_SCHEMA, MEANS, read_file, wr
 from connectors.local_store.reconcile import reconcile
 from schemas.groupings import GROUPINGS
 from tests.support.placed_rows import DAY, NOON, reading, readings
+from tests.support.processes import child
 from tests.support.stores import archive_only, run
 from transforms.windows import HOURLY, SlidingWindow
 
@@ -85,11 +85,9 @@ def somebody_writes(tmp_path):
         "announce_writer(sys.argv[1]); print('here', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as process:
-        assert process.stdout.readline() == b"here\n"
+    with child(command) as process:
+        assert process.stdout.readline() == "here\n"
         yield
-        process.stdin.close()
 
 
 @settings(max_examples=30)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -41,30 +44,39 @@ def running(word):
     return found
 
 
+def shown(screen, word, seconds):
+    """What a terminal shows until the word stands there, or nothing more comes."""
+    until, text = time.monotonic() + seconds, b""
+    while word.encode() not in text and time.monotonic() < until:
+        if select.select([screen], [], [], 1)[0]:
+            try:
+                text += os.read(screen, 4096)
+            except OSError:
+                break
+    return text.decode(errors="replace")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("broker", "prism")
 def test_the_means_change_until_it_is_interrupted_and_nothing_is_left(tmp_path):
     output = tmp_path / "live"
     command = [sys.executable, "-m", "pipelines.live", "--output", output, "--rate", "100"]
+    screen, terminal = pty.openpty()
     process = subprocess.Popen(
         [str(word) for word in command],
         cwd=ROOT,
-        stdout=subprocess.PIPE,
+        stdout=terminal,
         stderr=subprocess.PIPE,
         text=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "40"},
     )
+    os.close(terminal)
     try:
-        until = time.monotonic() + 120
-        counted = 0
-        while not counted and time.monotonic() < until and process.poll() is None:
-            time.sleep(1)
-            if (output / "manifest.json").exists():
-                counted = ask(output, "SELECT coalesce(sum(count), 0)::BIGINT FROM hourly_means")
-                counted = counted[0][0]
-        # Until the table has been drawn once more.
-        time.sleep(5)
+        out = shown(screen, "Île-de-France", 120)
+        counted = ask(output, "SELECT coalesce(sum(count), 0)::BIGINT FROM hourly_means")[0][0]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        threading.Thread(target=shown, args=(screen, "never", 120), daemon=True).start()
+        _, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -99,10 +111,14 @@ def test_time_that_is_over_ends_it(tmp_path, monkeypatch):
         live._watch(tmp_path, None, {})
 
 
-def test_a_child_that_does_not_listen_is_ended():
+def test_a_child_that_does_not_listen_is_ended(tmp_path):
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); "
-    child = start_child([sys.executable, "-c", stubborn + "time.sleep(60)"])
-    time.sleep(0.5)
+    log = tmp_path / "log"
+    child = start_child([sys.executable, "-c", stubborn + "signal.pause()"], log)
+    until = time.monotonic() + 30
+    while not log.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.01)
     assert stop_child(child, 0.2) == -signal.SIGKILL
     other = start_child([sys.executable, "-c", "import time; time.sleep(60)"])
     kill_children()

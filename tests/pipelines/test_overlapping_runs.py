@@ -71,7 +71,7 @@ def archived(store):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(versions(), min_size=1, max_size=25),
     st.lists(st.integers(0, 3), min_size=2, max_size=5),

@@ -23,6 +23,7 @@ from pipelines.options import OPTIONS
 from pipelines.regional_means import main
 from tests.support.jobs import ROOT, ask, command, rows_of, run_command, run_job, tree
 from tests.support.messages import AT_SEA, CAYENNE, PARIS, TOULOUSE, line, lines
+from tests.support.processes import child
 
 HOURS = [
     {"id": f"{hour}-{number}", "timestamp": f"2019-02-19 {hour:02d}:{number:02d}:00",
@@ -484,10 +485,7 @@ def test_a_run_that_is_stopped_leaves_the_store_as_it_was_and_the_next_one_works
     (folder / "in" / "b.jsonl").write_bytes(lines({"id": "new", "temperature": 50, **PARIS}))
     # While another run holds the lock, this one has written its files but cannot commit them.
     with exclusive_lock(out, 1.0):
-        with subprocess.Popen(
-            command("--input", f"{folder}/in/*", "--output", out),
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as process:  # fmt: skip
+        with child(command("--input", f"{folder}/in/*", "--output", out)) as process:
             wait_until(lambda: len(set(out.rglob("[!.]*.parquet")) - files) >= 1, process)
             process.send_signal(sign)
             said, errors = process.communicate(timeout=20)

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from geo import RegionIndex
 from pipelines.simulate import main
 from simulation.batch import MIXED
 from tests.support.jobs import run_job
+from tests.support.processes import child
 
 ROOT = Path(__file__).parents[2]
 FAULTY = (
@@ -255,9 +255,7 @@ def test_a_missing_package_is_named(monkeypatch, scheme):
 def test_an_interrupt_ends_it_with_the_counts_of_what_was_sent(tmp_path, number):
     counts = tmp_path / "counts.json"
     command = [sys.executable, "-m", "pipelines.simulate", "--rate", "200", "--counts", str(counts)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with child(command, text=False) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         os.kill(process.pid, number)
@@ -272,12 +270,7 @@ def test_an_interrupt_ends_it_with_the_counts_of_what_was_sent(tmp_path, number)
 def test_a_reader_who_has_seen_enough_ends_it(tmp_path):
     counts = tmp_path / "counts.json"
     command = [sys.executable, "-m", "pipelines.simulate", "--rate", "0", "--duration", "1d"]
-    with subprocess.Popen(
-        [*command, "--counts", str(counts)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with child([*command, "--counts", str(counts)], text=False) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()

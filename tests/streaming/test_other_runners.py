@@ -18,10 +18,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 
-from connectors.input_error import InputError
 from geo import RegionIndex
-from pipelines.prism import find_prism, running_prism
 from tests.support import streams
+from tests.support.prism import prism_address
 from tests.support.streams import AT_SEA, PARIS, TOULOUSE, Stream, at, deletion, reading
 from transforms import AssignRegions, KeepLatestVersion, RegionalMeans
 from transforms.assign_regions import assign_regions
@@ -141,11 +140,7 @@ def agree(found, expected):
 
 @pytest.fixture(scope="module")
 def prism():
-    try:
-        program = find_prism()
-    except InputError as error:
-        pytest.skip(str(error))
-    with running_prism(program) as address:
+    with prism_address() as address:
         yield [f"--job_endpoint={address}", "--runner=PrismRunner"]
 
 

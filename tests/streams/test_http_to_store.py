@@ -11,7 +11,6 @@ import uuid
 import apache_beam as beam
 import pytest
 
-from connectors.input_error import InputError
 from connectors.local_sink import Run
 from connectors.local_store import LocalStore
 from connectors.streams.http import HttpSource
@@ -20,12 +19,12 @@ from connectors.streams.read_stream import ReadStream, Watermarks
 from connectors.streams.readers import finish_reading
 from pipelines.job import job_of
 from pipelines.options import parse_options
-from pipelines.prism import find_prism, running_prism
 from pipelines.regional_means import build
 from pipelines.stream_runner import stream_options
 from tests.support import http_server as server
 from tests.support.jobs import ask, run_job
 from tests.support.messages import AT_SEA, CAYENNE, PARIS, TOULOUSE, message
+from tests.support.prism import prism_address
 from transforms.balance import CLASSES, closes, names_in, read_balance
 
 LATENESS = 2 * 3600
@@ -37,11 +36,7 @@ PLACES = (PARIS, TOULOUSE, CAYENNE)
 @pytest.fixture(scope="module")
 def prism():
     """Prism's address."""
-    try:
-        program = find_prism()
-    except InputError as error:
-        pytest.skip(str(error))
-    with running_prism(program) as address:
+    with prism_address() as address:
         yield address
 
 

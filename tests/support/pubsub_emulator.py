@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import time
 import uuid
@@ -18,18 +17,12 @@ import pytest
 from google.cloud import pubsub_v1
 
 from connectors.input_error import InputError
+from pipelines.children import free_port
 from pipelines.prism import find_prism
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "pubsub" / "emulator.sh"
 PROJECT = "test-project"
 START_SECONDS = 60
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Emulator:

@@ -19,9 +19,9 @@ from connectors.input_error import InputError
 from connectors.streams.read_stream import ReadStream, Watermarks
 from connectors.watched_register import DeviceRegister
 from geo import RegionIndex
-from pipelines.prism import find_prism, running_prism
 from schemas.reading import READINGS
 from tests.support.pipelines import assert_rows, one_thread
+from tests.support.prism import prism_address
 from tests.support.registers import PARIS, TOULOUSE, devices, register
 from tests.support.tailed import TailedSource
 from transforms import AssignRegions, BatchReadings, HourlyMeans
@@ -262,11 +262,7 @@ class _Live:
 @pytest.fixture
 def prism():
     """The address of a Prism of the test's own."""
-    try:
-        program = find_prism()
-    except InputError as error:
-        pytest.skip(str(error))
-    with running_prism(program) as address:
+    with prism_address() as address:
         yield address
 
 

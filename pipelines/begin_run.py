@@ -1,0 +1,42 @@
+"""How every run begins: the store is made ready, and the run gets its name and its windows."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Sequence
+
+from connectors.local_sink import Run
+from connectors.local_store import LocalStore
+from pipelines.job import Job
+
+__all__ = ["begin_run"]
+
+
+def begin_run(job: Job, inputs: Sequence[str]) -> tuple[LocalStore, Job, Run]:
+    """Makes the store ready for a run.
+
+    Args:
+        job: what is to be done.
+        inputs: what is read, as the user named it.
+
+    Returns:
+        The store; the job, which computes the windows that the store holds already for the new
+        readings, too; and the run.
+
+    Raises:
+        StoreError: the store cannot be used, or groups otherwise.
+    """
+    store = LocalStore(job.output)
+    store.prepare()
+    store.check_grouping(job.group_by)
+    job = job.with_windows(store.families())
+    run = Run(
+        run_id=uuid.uuid4().hex,
+        revision=store.next_revision(),
+        started_at=datetime.datetime.now(datetime.UTC),
+        inputs=tuple(inputs),
+        windows=tuple((window.size, window.period) for window in job.windows),
+        group_by=job.group_by,
+    )
+    return store, job, run
