@@ -5,6 +5,7 @@ read = counted + duplicate + superseded + deleted + outside + no_place + rejecte
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -17,6 +18,7 @@ __all__ = [
     "CLASSES",
     "NAMESPACE",
     "REASONS",
+    "Tallies",
     "closes",
     "count",
     "names_in",
@@ -32,13 +34,15 @@ REASONS = "rejected"
 
 _watchers: list[Callable[[str, str, int], None]] = []
 _tallies: Counter[tuple[str, str]] = Counter()
+_tallying = threading.Lock()
 
 
 def count(name: str, amount: int, namespace: str = NAMESPACE) -> None:
     """Adds to a counter of the run, and to this process's own tally of it."""
     if amount:
         Metrics.counter(namespace, name).inc(amount)
-        _tallies[namespace, name] += amount
+        with _tallying:
+            _tallies[namespace, name] += amount
         for watcher in _watchers:
             watcher(namespace, name, amount)
 
@@ -53,15 +57,40 @@ def tally(namespace: str, name: str) -> int:
     return _tallies[namespace, name]
 
 
-def names_in(metrics: MetricResults, namespace: str) -> dict[str, int]:
+def _now() -> Counter[tuple[str, str]]:
+    with _tallying:
+        return _tallies.copy()
+
+
+class Tallies:
+    """What this process counts from now on, by namespace: for runners with all workers in it.
+
+    Prism loses counts: of two bundles that bring a counter's first amounts at once, it keeps one's.
+    """
+
+    def __init__(self) -> None:
+        self._before = _now()
+
+    def names_in(self, namespace: str) -> dict[str, int]:
+        """The counters of a namespace by name."""
+        return {
+            name: amount - self._before[space, name]
+            for (space, name), amount in _now().items()
+            if space == namespace and amount != self._before[space, name]
+        }
+
+
+def names_in(metrics: MetricResults | Tallies, namespace: str) -> dict[str, int]:
     """The counters of a namespace by name, over all steps."""
+    if isinstance(metrics, Tallies):
+        return metrics.names_in(namespace)
     found: Counter[str] = Counter()
     for result in metrics.query(MetricsFilter().with_namespace(namespace))["counters"]:
         found[result.key.metric.name] += result.result
     return dict(found)
 
 
-def read_balance(metrics: MetricResults) -> dict[str, int]:
+def read_balance(metrics: MetricResults | Tallies) -> dict[str, int]:
     """The counters of a finished run: `read` and every class, 0 where it did not occur."""
     found = names_in(metrics, NAMESPACE)
     return {name: found.get(name, 0) for name in ("read", *CLASSES)}

@@ -22,5 +22,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
     """This thread's connection, on one core: the runner's threads are the parallelism."""
     if not hasattr(_local, "connection"):
         _local.connection = duckdb.connect(config={"threads": 1})
+        # It would be drawn on the standard output by a query of more than two seconds.
+        _local.connection.execute("SET enable_progress_bar = false")
     found: duckdb.DuckDBPyConnection = _local.connection
     return found

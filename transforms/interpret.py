@@ -13,6 +13,7 @@ from transforms.columns import Columns
 from transforms.fields import DOUBT, NUMBER, STRING, Fault, Field, Fields
 from transforms.layouts import Codes, Known
 from transforms.measurements import (
+    MEASURED,
     Measurements,
     choose_values,
     read_measurements,
@@ -102,7 +103,8 @@ def _measured(
             faults = [*faults, *more]
     else:
         # Whoever is blamed already is spared the cost of reading the rest.
-        left = fields.only([path for path in fields.by_path if "[]" not in path]).take(rows)
+        paths = [layout.paths.get(part, "") for part in MEASURED]
+        left = fields.only([path for path in paths if path in fields.by_path]).take(rows)
         measured = read_measurements(left.by_path, layout)
         faults, micros, among = measured.faults, None, rows
         if value is not None and chosen is not None:

@@ -7,7 +7,6 @@ lenient than JSON (a comma before a closing bracket); such records are looked fo
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,17 +15,47 @@ import pyarrow as pa
 
 from transforms.duck import ask
 from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
-from transforms.spans import CACHED, PADDING, Bools, Bytes, Ints, Spans, positions_of
+from transforms.json_syntax import refuse_dangling_commas, valid_utf8
+from transforms.spans import (
+    Bools,
+    Bytes,
+    Ints,
+    Spans,
+    counts_of,
+    holds,
+    padded,
+    positions_of,
+)
 
-__all__ = ["JsonRecords", "json_path", "read_json", "typed_texts"]
+__all__ = ["JsonPart", "JsonRecords", "json_path", "read_json", "typed_texts"]
 
 KIND_OF_FIRST_BYTE = np.full(256, OTHER, np.uint8)
 KIND_OF_FIRST_BYTE[ord('"')] = STRING
 KIND_OF_FIRST_BYTE[ord("n")] = NULL
 # NaN, Infinity and -Infinity, in any case, are numbers that are not finite.
 KIND_OF_FIRST_BYTE[np.frombuffer(b"-0123456789NIi", np.uint8)] = NUMBER
-OBJECT = ord("{")
-COMMA, CLOSING, BACKSLASH, SPACE = ord(","), ord("}"), ord("\\"), ord(" ")
+OBJECT, QUOTE, BACKSLASH = ord("{"), ord('"'), ord("\\")
+MARKS_OF_KIND = np.zeros(OTHER + 1, np.uint8)
+MARKS_OF_KIND[[NULL, STRING, NUMBER, OTHER]] = 2, 4, 2, 2
+"""Quotation marks of a field by its kind: its key's and its own, not those inside of it."""
+SAMPLE = 4096
+"""Bytes in which letters are looked for at first."""
+FEWEST = 64
+"""Of fewer records all fields are looked for at once: another question costs more."""
+
+
+@dataclass(frozen=True)
+class JsonPart:
+    """Records that were read together.
+
+    Attributes:
+        fields: their fields.
+        known: which of them are objects whose fields are all here; the others are no objects, or
+            are in another part.
+    """
+
+    fields: Fields
+    known: Bools
 
 
 @dataclass(frozen=True)
@@ -37,49 +66,93 @@ class JsonRecords:
         is_json: which are JSON.
         is_utf8: which are valid UTF-8.
         is_object: which are JSON objects.
-        fields: the fields of the objects.
+        parts: the fields; each object is known in one part.
     """
 
     is_json: Bools
     is_utf8: Bools
     is_object: Bools
-    fields: Fields
+    parts: list[JsonPart]
 
 
-def read_json(records: Spans, keys: tuple[str, ...]) -> JsonRecords:
+def read_json(records: Spans, keys: tuple[str, ...], likely: tuple[str, ...] = ()) -> JsonRecords:
     """Reads every record and takes the named fields out of the objects.
 
     Args:
         records: texts without blanks around them; any bytes at all.
         keys: the paths of the fields wanted: keys from the outside in, with dots between them.
+        likely: those of them that most records have none but, if that is known: keys of the
+            outermost object. It changes nothing but the cost.
 
     Returns:
-        What each record is, and the fields of those that are JSON.
+        What each record is, and the fields of those that are objects.
     """
-    is_utf8 = _valid_utf8(records)
-    rows = np.flatnonzero(is_utf8)
+    is_utf8 = valid_utf8(records)
+    escaped = holds(records.buffer, BACKSLASH)
+    in_two = bool(likely) and len(records) >= FEWEST
+    first = likely if in_two else keys
+    asked = first if escaped else _possible(first, records.buffer)
+    rows, values = _extract(records, np.flatnonzero(is_utf8), asked)
+    is_json = np.zeros(len(records), bool)
+    is_json[rows] = True
+    refuse_dangling_commas(records, is_json)
+    if not is_json[rows].all():
+        strict = is_json[rows]
+        rows, values = rows[strict], values.filter(pa.array(strict))
+    is_object = is_json & (records.buffer[records.starts] == OBJECT)
+    fields = _fields(rows, values, asked, keys)
+    known = is_object[rows]
+    parts = [JsonPart(fields, known)]
+    if in_two:
+        whole = counts_of(records.take(rows), QUOTE) == _marks(fields, asked, escaped=escaped)
+        parts = [JsonPart(fields, known & whole)]
+        left = rows[known & ~whole]
+        if len(left):
+            left, values = _extract(records, left, keys)
+            parts.append(JsonPart(_fields(left, values, keys, keys), np.ones(len(left), bool)))
+    return JsonRecords(is_json, is_utf8, is_object, parts)
+
+
+def _extract(records: Spans, rows: Ints, asked: tuple[str, ...]) -> tuple[Ints, pa.ListArray]:
+    """Of some rows: which are JSON, and the values that stand there."""
     texts = records if len(rows) == len(records) else records.take(rows)
-    asked = _possible(keys, records.buffer)
     answer = ask(pa.table({"raw": texts.to_arrow_views(), "row": rows}), _query(asked))
-    values = answer["v"].combine_chunks()
-    valid = answer["row"].to_numpy()
+    values, valid = answer["v"].combine_chunks(), answer["row"].to_numpy()
     if len(valid) > 1 and not (valid[1:] > valid[:-1]).all():
         order = np.argsort(valid)
         values, valid = values.take(pa.array(order)), valid[order]
-    is_json = np.zeros(len(records), bool)
-    is_json[valid] = True
-    _refuse_dangling_commas(records, is_json)
-    if not is_json[valid].all():
-        values, valid = values.filter(pa.array(is_json[valid])), np.flatnonzero(is_json)
-    is_object = is_json & (records.buffer[records.starts] == OBJECT)
+    return valid, values
+
+
+def _fields(
+    rows: Ints, values: pa.ListArray, asked: tuple[str, ...], keys: tuple[str, ...]
+) -> Fields:
     found = typed_texts(values.flatten(), asked)
     # All fields stand in one buffer, those that no record has too.
-    buffer = next((field.spans.buffer for field in found.values()), records.buffer)
-    by_path = {**dict.fromkeys(keys, Field.missing(len(valid), buffer)), **found}
-    if not is_object[valid].all():
-        objects = np.flatnonzero(is_object[valid])
-        return JsonRecords(is_json, is_utf8, is_object, Fields(valid, by_path).take(objects))
-    return JsonRecords(is_json, is_utf8, is_object, Fields(valid, by_path))
+    buffer = next((field.spans.buffer for field in found.values()), padded(b""))
+    return Fields(rows, {**dict.fromkeys(keys, Field.missing(len(rows), buffer)), **found})
+
+
+def _marks(fields: Fields, asked: tuple[str, ...], *, escaped: bool) -> Ints:
+    """How many quotation marks stand in each record, if it has no other fields than these.
+
+    Two stand around each key, and two around a string. A record that has as many has no other key
+    and no key twice: whoever looks for more finds nothing.
+    """
+    marks, inner = np.zeros(len(fields.rows), np.int64), []
+    for field in (fields.by_path[path] for path in asked):
+        marks += MARKS_OF_KIND.take(field.kinds)
+        others = field.kinds == OTHER
+        # Where there are escapes, a mark in the value may be none in the record.
+        if others.any() and not escaped:
+            inner.append((np.flatnonzero(others), field.spans))
+    if inner:
+        rows = np.concatenate([some for some, _ in inner])
+        starts = np.concatenate([spans.starts[some] for some, spans in inner])
+        lengths = np.concatenate([spans.lengths[some] for some, spans in inner])
+        values = Spans(inner[0][1].buffer, starts, lengths)
+        np.add.at(marks, rows, counts_of(values.compact(), QUOTE))
+    return marks
 
 
 def typed_texts(values: pa.StringArray, paths: Sequence[str]) -> dict[str, Field]:
@@ -90,20 +163,27 @@ def typed_texts(values: pa.StringArray, paths: Sequence[str]) -> dict[str, Field
             are none.
         paths: the paths.
     """
+    if not paths:
+        return {}
     every = _field(values)
-    steps = {path: np.s_[number :: len(paths)] for number, path in enumerate(paths)}
-    return {path: Field(every.spans.take(step), every.kinds[step]) for path, step in steps.items()}
+    # Each field's values side by side: reading them with steps between would cost more.
+    starts, lengths, kinds = (
+        np.ascontiguousarray(column.reshape(-1, len(paths)).T)
+        for column in (every.spans.starts, every.spans.lengths, every.kinds)
+    )
+    return {
+        path: Field(Spans(every.spans.buffer, starts[number], lengths[number]), kinds[number])
+        for number, path in enumerate(paths)
+    }
 
 
 def _possible(keys: tuple[str, ...], buffer: Bytes) -> tuple[str, ...]:
-    """The keys that may stand in the text: each of their letters does, or there are escapes."""
-    text = buffer.tobytes()
-    if b"\\" in text:
-        return keys
-    # Most letters are found at once, and one that is nowhere settles it.
+    """The keys that may stand in a text without escapes: each of their letters does."""
     words = {key: key.encode().split(b".") for key in keys}
     letters = {letter for parts in words.values() for part in parts for letter in part}
-    there = {letter for letter in letters if letter in text}
+    # Most letters are found at once, and one that is nowhere settles it.
+    there = set(buffer[:SAMPLE].tobytes()) & letters
+    there |= {letter for letter in letters - there if holds(buffer, letter)}
     return tuple(key for key in keys if all(there.issuperset(part) for part in words[key]))
 
 
@@ -150,57 +230,3 @@ def _unescaped(spans: Spans, is_string: Bools) -> Spans:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _valid_utf8(records: Spans) -> Bools:
-    valid = np.ones(len(records), bool)
-    if records.buffer.max(initial=0) < 0x80:
-        return valid
-    try:
-        records.buffer.tobytes().decode()
-    except UnicodeDecodeError:
-        pass
-    else:
-        return valid
-    foreign = np.concatenate([[0], np.cumsum(records.buffer >= 0x80)])
-    has = foreign[records.starts + records.lengths] > foreign[records.starts]
-    for row in np.flatnonzero(has).tolist():
-        start, length = int(records.starts[row]), int(records.lengths[row])
-        try:
-            records.buffer[start : start + length].tobytes().decode()
-        except UnicodeDecodeError:
-            valid[row] = False
-    return valid
-
-
-def _refuse_dangling_commas(records: Spans, is_json: Bools) -> None:
-    """Clears the flag of records that only a lenient parser takes for JSON, in place."""
-    if not len(records):
-        return
-    buffer = records.buffer
-    found = np.concatenate(
-        [_last_before_closing(buffer, at) for at in range(0, len(buffer), CACHED)]
-    )
-    found = found[buffer[found] == COMMA]
-    rows = np.searchsorted(records.starts, found, side="right") - 1
-    rows = rows[rows >= 0]
-    for row in np.unique(rows[is_json[rows]]).tolist():
-        try:
-            # The comma may stand inside a string: only a strict parser knows.
-            json.loads(records.text(row))
-        except (ValueError, RecursionError):
-            is_json[row] = False
-
-
-def _last_before_closing(buffer: Bytes, begin: int) -> Ints:
-    """Of a part of the text, where what stands before } and ] may be a comma."""
-    part = buffer[max(begin - 1, 0) : begin + CACHED]
-    # } and ] differ in one bit. A comma or a blank before one is rare.
-    closing = (part[1:] | np.uint8(0x20)) == CLOSING
-    closing &= (part[:-1] == COMMA) | (part[:-1] <= SPACE)
-    places = np.flatnonzero(closing) + max(begin - 1, 0)
-    blank = np.flatnonzero(buffer[places] <= SPACE)
-    while len(blank):
-        places[blank] -= 1
-        blank = blank[(buffer[places[blank]] <= SPACE) & (places[blank] > PADDING)]
-    return places

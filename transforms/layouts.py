@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,12 +15,15 @@ from schemas.layout import Layout
 from schemas.message_formats import MessageFormat
 from transforms.fields import MISSING, NULL, NUMBER, STRING, Field, Fields
 from transforms.names import Names
+from transforms.spans import Spans
 
 __all__ = ["UNKNOWN_VERSION", "Codes", "FormatSet", "Known"]
 
 Codes: TypeAlias = npt.NDArray[np.int8]
 UNKNOWN_VERSION = -1
 """Stands for the layout of messages whose schema version is not known."""
+SAMPLES = 8
+"""Records that are looked at to guess the format of most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +82,20 @@ class FormatSet:
         self.has_id = np.array([known.layout.has_id for known in self.layouts])
         self.has_sensor = np.array(["sensor_id" in known.layout.paths for known in self.layouts])
         self.has_place = np.array([known.layout.has_place for known in self.layouts])
-        self.keys = tuple(
-            dict.fromkeys(
-                path
-                for one in formats
-                for layout in one.layouts.values()
-                for path in (*layout.keys, *([one.version_path] if one.version_path else []))
+        keys = {
+            one.name: tuple(
+                dict.fromkeys(
+                    path
+                    for layout in one.layouts.values()
+                    for path in (*layout.keys, *([one.version_path] if one.version_path else []))
+                )
             )
-        )
+            for one in formats
+        }
+        self.keys = tuple(dict.fromkeys(path for paths in keys.values() for path in paths))
+        self._flat_keys = {
+            name: paths for name, paths in keys.items() if not any("." in path for path in paths)
+        }
 
     def recognise(self, fields: Fields) -> Codes:
         """By which layout each record is to be read.
@@ -143,6 +154,25 @@ class FormatSet:
             number = int(self.format_of[known.number])
             scores[number] = max(score, scores.get(number, 0))
         return self.formats[max(scores, key=lambda number: (scores[number], -number))]
+
+    def likely_keys(self, records: Spans) -> tuple[str, ...]:
+        """The keys of the format that most of the records seem to have, by a look at a few.
+
+        Returns:
+            Paths of `keys`; none where records have other keys, or nested ones.
+        """
+        if len(self.formats) == 1:
+            return ()
+        seen = Counter[tuple[str, ...]]()
+        for row in np.unique(np.linspace(0, len(records) - 1, SAMPLES).astype(np.int64)).tolist():
+            try:
+                record = json.loads(records.text(row))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                keys = self._flat_keys.get(self.recognise_paths(record.keys()).name, ())
+                seen[keys if record.keys() <= set(keys) else ()] += 1
+        return next((keys for keys, _ in seen.most_common(1)), ())
 
     def of_version(self, one: MessageFormat, text: str | None) -> Known | None:
         """The layout of a schema version; None for an unknown one."""

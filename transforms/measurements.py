@@ -19,6 +19,7 @@ __all__ = [
     "MAX_LATITUDE",
     "MAX_LONGITUDE",
     "MAX_VALUE",
+    "MEASURED",
     "Measurements",
     "choose_values",
     "read_measurements",
@@ -29,6 +30,8 @@ __all__ = [
 MAX_VALUE = 1e9
 """Values beyond ±1e9 are `out_of_range`: no sensor means them, and sums must stay exact."""
 
+MEASURED = ("event_time", "latitude", "longitude", "country")
+"""The parts of a message that `read_measurements` looks at."""
 MAX_LATITUDE, MAX_LONGITUDE = 90.0, 180.0
 FRANCE = ("france", "fr", "fra")
 """What a message may write, in any case, to say that its country is France."""

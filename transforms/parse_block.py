@@ -15,7 +15,7 @@ from transforms.check_arrival import ArrivalRule
 from transforms.columns import Columns
 from transforms.interpret import interpret
 from transforms.json_entries import read_entries
-from transforms.json_fields import read_json
+from transforms.json_fields import JsonPart, read_json
 from transforms.layouts import FormatSet
 from transforms.origin import Origin
 from transforms.outcome import Outcome, Rules
@@ -36,6 +36,8 @@ caches."""
 FEWEST = 1024
 MOST_AT_ONCE = 4
 """So many times more are read at a time, at most, where there are many templates."""
+MOST = 0.8
+"""Where so many of the records are of one layout, it is cheaper to read all by it."""
 
 
 class BlockParser:
@@ -196,14 +198,13 @@ class BlockParser:
         outcome.add(columns, kept, Records(left, starts))
         fitting_and_sure = ~unsure[fits]
         taken = np.bincount(template_of[fitting_and_sure], minlength=len(templates))
-        others = np.ones(len(left), bool)
-        others[fits[fitting_and_sure]] = False
-        return rows[others], dict(enumerate(taken.tolist()))
+        others = np.delete(rows, fits[fitting_and_sure])
+        return others, dict(enumerate(taken.tolist()))
 
     def _by_json(self, records: Records, outcome: Outcome) -> None:
         """Adds records of any kind as what they are."""
         texts = records.texts
-        read = read_json(texts, self._formats.keys)
+        read = read_json(texts, self._formats.keys, self._formats.likely_keys(texts))
         cause = np.zeros(len(texts), np.uint16)
         for wrong, reason, detail in (
             (~read.is_utf8, "not_json", "the record is not valid UTF-8"),
@@ -213,34 +214,35 @@ class BlockParser:
             if wrong.any():
                 cause[wrong] = self._causes.number(reason, detail)
         outcome.refuse(np.flatnonzero(cause), cause[cause > 0], records)
-        if not len(read.fields.rows):
-            return
-        layouts = self._formats.recognise(read.fields)
-        for number in np.unique(layouts).tolist():
-            rows = np.flatnonzero(layouts == number)
+        for part in read.parts:
+            self._by_layout(part, outcome, records)
+
+    def _by_layout(self, part: JsonPart, outcome: Outcome, records: Records) -> None:
+        layouts = self._formats.recognise(part.fields)
+        for number in np.unique(layouts[part.known]).tolist():
+            rows = np.flatnonzero((layouts == number) & part.known)
             if number < 0:
                 one = self._formats.formats[-1 - number]
-                listed = ", ".join(one.layouts)
-                detail = f"the field {one.version_path} is not one of {listed}"
-                at = read.fields.rows[rows]
-                cause = np.full(len(at), self._causes.number("wrong_type", detail), np.uint16)
-                outcome.refuse(at, cause, records)
+                detail = f"the field {one.version_path} is not one of {', '.join(one.layouts)}"
+                cause = np.full(len(rows), self._causes.number("wrong_type", detail), np.uint16)
+                outcome.refuse(part.fields.rows[rows], cause, records)
                 continue
             known = self._formats.layouts[number]
-            fields = read.fields.only(known.layout.keys)
-            fields = fields if len(rows) == len(layouts) else fields.take(rows)
+            fields = part.fields.only(known.layout.keys)
+            # Where most are of one layout, all are read by it: taking rows out costs more.
+            most = len(rows) > MOST * len(layouts) and known.layout.entries is None
+            fields = fields if most or len(rows) == len(layouts) else fields.take(rows)
             if known.layout.entries is not None:
                 fields = read_entries(fields, known.layout)
             columns = interpret(fields, known, self._causes)
-            outcome.add(columns, np.arange(len(columns)), records)
+            outcome.add(columns, rows if most else np.arange(len(columns)), records)
 
     def _by_value(self, records: Spans, outcome: Outcome) -> None:
         """Adds records that are bare numbers."""
         known = self._formats.layouts[0]
         whole = self._formats.formats[0].schema.get("type") == "integer"
         columns = read_bare_numbers(records, known, outcome.origin, self._causes, whole=whole)
-        texts = Records(records, records.starts)
-        outcome.add(columns, np.arange(len(columns)), texts)
+        outcome.add(columns, np.arange(len(columns)), Records(records, records.starts))
 
 
 def _joined(pieces: Sequence[Ints]) -> Ints:

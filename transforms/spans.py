@@ -23,8 +23,10 @@ __all__ = [
     "Ints",
     "Spans",
     "Words",
+    "counts_of",
     "find_byte",
     "gather_words",
+    "holds",
     "padded",
     "positions_of",
 ]
@@ -168,7 +170,10 @@ def positions_of(buffer: Bytes, byte: int) -> Ints:
     """Where the byte stands in the buffer; for rare bytes much faster than `flatnonzero`."""
     found = [np.zeros(0, np.int64)]
     for begin in range(0, len(buffer), CACHED):
-        flags = np.packbits(buffer[begin : begin + CACHED] == byte, bitorder="little")
+        equal = buffer[begin : begin + CACHED] == byte
+        if not equal.any():
+            continue
+        flags = np.packbits(equal, bitorder="little")
         words = np.zeros((len(flags) + 7) // 8, np.uint64)
         words.view(np.uint8)[: len(flags)] = flags
         where = np.flatnonzero(words)
@@ -184,3 +189,29 @@ def positions_of(buffer: Bytes, byte: int) -> Ints:
             part = pieces[0] if len(pieces) == 1 else np.sort(np.concatenate(pieces))
             found.append(part + begin)
     return np.concatenate(found)
+
+
+def holds(buffer: Bytes, byte: int) -> bool:
+    """Whether the byte stands anywhere in the buffer."""
+    return any(
+        bool((buffer[begin : begin + CACHED] == byte).any())
+        for begin in range(0, len(buffer), CACHED)
+    )
+
+
+def counts_of(spans: Spans, byte: int) -> Ints:
+    """How often the byte stands in each span."""
+    bits = np.zeros(len(spans.buffer) // 64 + 1, np.uint64)
+    flags = bits.view(np.uint8)
+    for begin in range(0, len(spans.buffer), CACHED):
+        part = np.packbits(spans.buffer[begin : begin + CACHED] == byte, bitorder="little")
+        flags[begin // 8 : begin // 8 + len(part)] = part
+    before = np.zeros(len(bits) + 1, np.int64)
+    np.cumsum(np.bitwise_count(bits), out=before[1:])
+
+    def up_to(places: Ints) -> Ints:
+        within = (np.uint64(1) << (places & 63).astype(np.uint64)) - np.uint64(1)
+        word = places >> 6
+        return before[word] + np.bitwise_count(bits[word] & within)
+
+    return up_to(spans.starts + spans.lengths) - up_to(spans.starts)

@@ -22,7 +22,7 @@ MAX_GROUP_TEXT = 64 << 20
 
 # Text that may be as large as the input: zstd would take as long as parsing it.
 QUICKLY_COMPRESSED = frozenset({"raw"})
-UNREPEATED_COLUMNS = frozenset({"raw", "raw_sha256", "id"})
+UNREPEATED_COLUMNS = frozenset({"raw", "raw_sha256", "id", "source"})
 """Columns for which a dictionary is built in vain."""
 
 
@@ -99,6 +99,8 @@ def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
                     name: 1 for name in schema.names if name not in QUICKLY_COMPRESSED
                 },
                 use_dictionary=[name for name in schema.names if name not in UNREPEATED_COLUMNS],
+                # Nobody looks for a text by its bounds.
+                write_statistics=[name for name in schema.names if name not in QUICKLY_COMPRESSED],
                 store_schema=False,
             ) as writer:
                 for group in _row_groups(batches):

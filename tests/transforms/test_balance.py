@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.pipelines import one_thread
 from transforms import balance
-from transforms.balance import CLASSES, closes, count, names_in, read_balance
+from transforms.balance import CLASSES, Tallies, closes, count, names_in, read_balance
 
 
 def test_classes_are_those_of_the_definition():
@@ -34,14 +34,17 @@ class Count(beam.DoFn):
 
 
 def test_counters_are_added_up_over_steps_and_bundles():
-    before = balance.tally("balance", "read")
+    before, tallies = balance.tally("balance", "read"), Tallies()
     pipeline = one_thread()
     numbers = pipeline | beam.Create([0, 1, 2])
     for step in "AB":
         numbers | step >> beam.ParDo(Count())
     result = pipeline.run()
     result.wait_until_finish()
-    found = read_balance(result.metrics())
-    assert found == {**dict.fromkeys(("read", *CLASSES), 0), "read": 12, "rejected": 6}
-    assert names_in(result.metrics(), "other") == {"more": 6}
+    # All workers are in this process.
+    for metrics in (result.metrics(), tallies):
+        found = read_balance(metrics)
+        assert found == {**dict.fromkeys(("read", *CLASSES), 0), "read": 12, "rejected": 6}
+        assert names_in(metrics, "other") == {"more": 6}
+    assert Tallies().names_in("other") == {}
     assert balance.tally("balance", "read") - before == 12
