@@ -8,8 +8,9 @@ JOBS ?= auto
 KAFKA := .cache/kafka
 MAVEN := mvn --quiet --batch-mode
 PRISM_VERSION := v$(shell sed -n 's/^apache-beam.*==//p' requirements.txt)
-.PHONY: help run test lint format types bench lock clean install
+.PHONY: help run test lint audit format types bench lock clean install
 .PHONY: live prism kafka kafka-start kafka-stop kafka-expansion flink-job-server pubsub
+.PHONY: bigquery-emulator
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -29,6 +30,9 @@ lint: $(VENV)/.dev ## Check style.
 
 types: $(VENV)/.dev ## Check types.
 	$(BIN)/mypy
+
+audit: $(VENV)/.dev ## Look for known vulnerabilities and unfit licences among what is locked.
+	$(BIN)/python -m deploy.audit
 
 format: $(VENV)/.dev ## Rewrite the code in the project's style.
 	$(BIN)/ruff check --fix .
@@ -56,12 +60,17 @@ flink-job-server: .cache/flink/.done ## Put together Beam's job server with an e
 pubsub: ## Run Google's Pub/Sub emulator (PORT=8085).
 	deploy/pubsub/emulator.sh $(or $(PORT),8085)
 
+bigquery-emulator: .cache/bigquery/venv/.done ## Install a BigQuery and a Cloud Storage to test against.
+
 lock: $(VENV)/.dev ## Make the lock files anew from the *.in files.
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" \
+		deploy/bigquery/requirements-emulator.in -o deploy/bigquery/requirements-emulator.txt
 
 clean: ## Remove what can be made again.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
@@ -81,6 +90,11 @@ $(KAFKA)/%/.done:
 .cache/flink/.done: deploy/flink/pom.xml
 	@command -v mvn >/dev/null || { echo "the job server is put together by Maven, which is missing"; exit 1; }
 	$(MAVEN) -f $< package
+	@touch $@
+
+.cache/bigquery/venv/.done: deploy/bigquery/requirements-emulator.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(VENV)/bin/python:

@@ -11,6 +11,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 FOLDERS = (
     "connectors",
+    "deploy",
     "geo",
     "pipelines",
     "schemas",
@@ -41,10 +42,11 @@ setup(
         include=[name for folder in FOLDERS for name in (folder, f"{folder}.*")]
     ),
     package_data={
+        "deploy": ["*.json", "*/*.json", "dataflow/*.lock"],
         "geo": ["data/*"],
         "pipelines": ["data/*"],
         "schemas": ["*/*.json"],
-        "sql": ["*/*.sql"],
+        "sql": ["*.sql", "*/*.sql"],
     },
     entry_points={"console_scripts": ["regional-means = pipelines.regional_means:main"]},
 )

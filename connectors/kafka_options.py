@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from connectors.input_error import InputError
+from connectors.secrets import is_reference, known_secret, secret_of
 
 __all__ = ["KafkaOptions"]
 
-FROM_ENVIRONMENT = "env:"
 HIDDEN = "(hidden)"
-SECRETS = frozenset(
-    {
-        "sasl.password",
-        "sasl.oauthbearer.client.secret",
-        "sasl.oauthbearer.config",
-        "ssl.key.password",
-        "ssl.key.pem",
-        "ssl.keystore.password",
-    }
+SECRET = re.compile(
+    r".*(?:password|passphrase|client\.secret|key\.pem|ssl_key)"
+    r"|sasl\.oauthbearer\.config|sasl\.jaas\.config"
 )
 """What a command line must not hold: everybody on the machine can read it there."""
+
+UNSAFE = {
+    ("enable.ssl.certificate.verification", "false"): "the broker could be anybody",
+    ("ssl.endpoint.identification.algorithm", "none"): "the broker could be anybody",
+}
+"""Options that would give up what TLS is for. A certificate of one's own is ssl.ca.location."""
 
 OURS = {
     "bootstrap.servers": "the address kafka://HOST:PORT/TOPIC names the brokers",
@@ -41,7 +41,8 @@ class KafkaOptions:
     """Options of Kafka's clients, by librdkafka's names.
 
     They are pickled with the pipeline, and shown nowhere. A value `env:NAME` stands for the
-    environment variable NAME of the process that connects: of each worker.
+    environment variable NAME of the process that connects: of each worker; and one
+    `secret:projects/P/secrets/S` for a secret of Secret Manager, which each worker asks for.
 
     Args:
         given: the options as they were written, in order; of a name, the last counts.
@@ -54,12 +55,21 @@ class KafkaOptions:
         """Reads options as the command line gives them.
 
         Args:
-            texts: each `name=value` or `name=env:NAME`.
+            texts: each `name=value`, `name=env:NAME` or `name=secret:projects/P/secrets/S`.
 
         Raises:
             InputError: one is none, is not the user's to set, or is a secret in the open.
         """
-        return cls(tuple(_parse(text) for text in texts))
+        found = cls(tuple(_parse(text) for text in texts))
+        chosen = dict(found.given)
+        login = chosen.get("sasl.mechanisms", chosen.get("sasl.mechanism", "")).upper()
+        if chosen.get("security.protocol", "").upper() == "SASL_PLAINTEXT" and login == "PLAIN":
+            msg = (
+                "--kafka_option security.protocol=SASL_PLAINTEXT would send the password as it is: "
+                "use SASL_SSL, or a mechanism such as SCRAM-SHA-512"
+            )
+            raise InputError(msg)
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,18 +77,18 @@ class KafkaOptions:
         return tuple(dict.fromkeys(name for name, _ in self.given))
 
     def settings(self) -> dict[str, str]:
-        """What librdkafka is given, with the values from the environment.
+        """What librdkafka is given, with the values that references stand for.
 
         Raises:
-            InputError: an environment variable is missing.
+            InputError: an environment variable is missing, or Secret Manager does not answer.
         """
         return {name: _value(name, value) for name, value in self.given}
 
     def hide(self, text: str) -> str:
-        """The text without values that came from the environment."""
+        """The text without values that references stood for."""
         for _, value in self.given:
-            secret = os.environ.get(value.removeprefix(FROM_ENVIRONMENT), "")
-            if value.startswith(FROM_ENVIRONMENT) and secret:
+            secret = known_secret(value) if is_reference(value) else ""
+            if secret:
                 text = text.replace(secret, HIDDEN)
         return text
 
@@ -93,21 +103,28 @@ def _parse(text: str) -> tuple[str, str]:
     if name in OURS:
         msg = f"--kafka_option {name} cannot be set: {OURS[name]}"
         raise InputError(msg)
-    if name in SECRETS and not value.startswith(FROM_ENVIRONMENT):
+    if SECRET.fullmatch(name.lower()) and not is_reference(value):
         msg = (
             f"--kafka_option {name} is a secret: put it into an environment variable and write "
-            f"{name}=env:VARIABLE"
+            f"{name}=env:VARIABLE, or into Secret Manager and write "
+            f"{name}=secret:projects/PROJECT/secrets/SECRET"
+        )
+        raise InputError(msg)
+    if (name.lower(), value.lower()) in UNSAFE:
+        why = UNSAFE[name.lower(), value.lower()]
+        msg = (
+            f"--kafka_option {name}={value} is refused, for {why}: name the authority that vouches "
+            "for the broker by ssl.ca.location"
         )
         raise InputError(msg)
     return name, value
 
 
 def _value(name: str, value: str) -> str:
-    if not value.startswith(FROM_ENVIRONMENT):
+    if not is_reference(value):
         return value
-    variable = value.removeprefix(FROM_ENVIRONMENT)
-    found = os.environ.get(variable)
-    if not found:
-        msg = f"--kafka_option {name}: the environment variable {variable} is not set"
-        raise InputError(msg)
-    return found
+    try:
+        return secret_of(value)
+    except InputError as error:
+        msg = f"--kafka_option {name}: {error}"
+        raise InputError(msg) from error

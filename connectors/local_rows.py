@@ -19,7 +19,7 @@ from schemas.groupings import REGION
 from schemas.tables import arrow_schema
 from transforms.spans import Ints
 
-__all__ = ["TABLES", "Run", "ToTable", "means_table", "rejected_table"]
+__all__ = ["TABLES", "Run", "ToTable", "means_table", "rejected_table", "with_times"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,12 +81,20 @@ def means_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
             they were computed; else they are stamped now.
         run: the run.
     """
-    if "emitted_at" not in batch.schema.names:
-        repeats = _repeats(batch)
-        stamps = _clock.stamp(int(repeats.max(initial=0))) + repeats
-        moment = pa.timestamp("us", tz="UTC")
-        batch = batch.append_column("emitted_at", pa.array(stamps).view(moment))
-    return means_rows(batch, run.revision, run.run_id)
+    return means_rows(with_times(batch), run.revision, run.run_id)
+
+
+def with_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch of means with a column `emitted_at`: if it has none, it is stamped now.
+
+    Args:
+        batch: as for `means_table`.
+    """
+    if "emitted_at" in batch.schema.names:
+        return batch
+    repeats = _repeats(batch)
+    stamps = _clock.stamp(int(repeats.max(initial=0))) + repeats
+    return batch.append_column("emitted_at", pa.array(stamps).view(pa.timestamp("us", tz="UTC")))
 
 
 def rejected_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:

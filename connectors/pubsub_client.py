@@ -14,6 +14,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.cloud import pubsub_v1  # type: ignore[import-untyped,attr-defined]
 
 from connectors.input_error import InputError
+from connectors.secrets import shown
 
 __all__ = [
     "FAILURES",
@@ -101,7 +102,7 @@ def parse_pubsub_uri(uri: str, kinds: tuple[str, ...] = (SUBSCRIPTION, TOPIC)) -
     if found is None or found["kind"] not in kinds:
         ways = {SUBSCRIPTION: "subscriptions/SUBSCRIPTION", TOPIC: "topics/TOPIC"}
         wanted = " or ".join(f"pubsub://projects/PROJECT/{ways[kind]}" for kind in kinds)
-        msg = f"{uri} is not understood; write {wanted}"
+        msg = f"{shown(uri)} is not understood; write {wanted}"
         raise InputError(msg)
     if not NAME.fullmatch(found["name"]):
         msg = (

@@ -12,7 +12,7 @@ from connectors.texts import Damaged
 from transforms.balance import count
 from transforms.payload import Oversized, Payload
 
-__all__ = ["BYTES_READ", "DAMAGED", "SOURCE", "ReadFiles"]
+__all__ = ["BYTES_READ", "DAMAGED", "SOURCE", "ReadFiles", "blocks_of"]
 
 SOURCE = "source"
 BYTES_READ = "bytes_read"
@@ -44,11 +44,16 @@ class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]]):
             pbegin
             | "Pieces" >> beam.Create(self._pieces).with_output_types(Piece)
             | "Spread" >> beam.Reshuffle()
-            | "Blocks" >> beam.FlatMap(_blocks)
+            | "Blocks" >> beam.FlatMap(blocks_of)
         )
 
 
-def _blocks(piece: Piece) -> Iterator[Payload | Oversized]:
+def blocks_of(piece: Piece) -> Iterator[Payload | Oversized]:
+    """The payloads of a piece, counted.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     for found in read_blocks(piece, BLOCK):
         if isinstance(found, Damaged):
             count(found.sentence, 1, DAMAGED)

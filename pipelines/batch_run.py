@@ -34,6 +34,7 @@ def run_batch(options: argparse.Namespace, arguments: Sequence[str], job: Job) -
 
     Raises:
         InputError: there is nothing to read, or it cannot be read.
+        OutputError: the dataset of BigQuery cannot be used.
         StoreError: the store cannot be used.
     """
     from pipelines.regional_means import build  # noqa: PLC0415 - it imports this one

@@ -13,7 +13,7 @@ from pipelines.job import Job
 __all__ = ["begin_run"]
 
 
-def begin_run(job: Job, inputs: Sequence[str]) -> tuple[LocalStore, Job, Run]:
+def begin_run(job: Job, inputs: Sequence[str]) -> tuple[LocalStore | None, Job, Run]:
     """Makes the store ready for a run.
 
     Args:
@@ -21,12 +21,17 @@ def begin_run(job: Job, inputs: Sequence[str]) -> tuple[LocalStore, Job, Run]:
         inputs: what is read, as the user named it.
 
     Returns:
-        The store; the job, which computes the windows that the store holds already for the new
-        readings, too; and the run.
+        The store, None where it is a dataset of BigQuery; the job, which computes the windows that
+        the store holds already for the new readings, too; and the run.
 
     Raises:
+        OutputError: the dataset cannot be used, or groups otherwise.
         StoreError: the store cannot be used, or groups otherwise.
     """
+    if job.bigquery is not None:
+        from pipelines.begin_dataset import begin_dataset_run  # noqa: PLC0415 - Google's clients
+
+        return None, *begin_dataset_run(job, inputs)
     store = LocalStore(job.output)
     store.prepare()
     store.check_grouping(job.group_by)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from connectors.bigquery.options import BigQueryOptions
+from connectors.bigquery.uri import is_bigquery
 from pipelines.options import UsageError
 from schemas.groupings import REGION
 
@@ -38,7 +40,7 @@ class Job:
     """The main job.
 
     Attributes:
-        output: the store's folder.
+        output: the store's folder, or `bigquery://PROJECT.DATASET`.
         message_format: how the messages are written.
         windows: the windows wanted.
         duplicates: `latest` or `keep`.
@@ -57,6 +59,7 @@ class Job:
         report_format: how these messages are written.
         dead_letters: a queue that gets rejected records; None for none.
         kafka_options: of the clients of Kafka's queues.
+        bigquery: how rows get into the dataset; None where the output is a folder.
     """
 
     output: str
@@ -78,6 +81,7 @@ class Job:
     report_format: str = "report"
     dead_letters: str | None = None
     kafka_options: KafkaOptions | None = None
+    bigquery: BigQueryOptions | None = None
 
     def with_windows(self, more: Sequence[SlidingWindow]) -> Job:
         """The job that computes these windows as well."""
@@ -91,15 +95,24 @@ class Job:
 
     @contextlib.contextmanager
     def spilling(self, *, enabled: bool) -> Iterator[Job]:
-        """The job with a folder for what is shuffled by reference, while the block runs."""
-        if not enabled:
+        """The job with a folder for its files that do not last, while the block runs.
+
+        Args:
+            enabled: what is shuffled goes there, too. Without, only load jobs need it.
+        """
+        if not enabled and self.bigquery is None:
             yield self
             return
         from connectors.local_store.manifest import TEMPORARY_PREFIX  # noqa: PLC0415
 
-        folder = tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=self.output)
+        place = self.output if self.bigquery is None else None
+        folder = tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=place)
         try:
-            yield dataclasses.replace(self, spill_folder=folder)
+            job = dataclasses.replace(self, spill_folder=folder if enabled else None)
+            if job.bigquery is not None:
+                loads = dataclasses.replace(job.bigquery, folder=folder)
+                job = dataclasses.replace(job, bigquery=loads)
+            yield job
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -110,7 +123,6 @@ def job_of(options: argparse.Namespace) -> Job:
     Raises:
         UsageError: a window or a length of time is none.
     """
-    from connectors.kafka_options import KafkaOptions  # noqa: PLC0415
     from transforms.triggers import Triggers  # noqa: PLC0415 - Beam takes a second to import
     from transforms.windows import parse_duration, parse_window  # noqa: PLC0415
 
@@ -133,8 +145,16 @@ def job_of(options: argparse.Namespace) -> Job:
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
+    dataset = is_bigquery(options.output)
+    if dataset and options.duplicates == "keep":
+        msg = (
+            "--duplicates keep is not for BigQuery: the means of a dataset are put right from the "
+            "newest versions of its readings"
+        )
+        raise UsageError(msg)
+    bigquery = BigQueryOptions(options.bigquery_method, seconds("bigquery_retry_for"))
     return Job(
-        output=str(Path(options.output).absolute()),
+        output=options.output if dataset else str(Path(options.output).absolute()),
         message_format=options.message_format,
         windows=windows,
         group_by=options.group_by,
@@ -150,8 +170,24 @@ def job_of(options: argparse.Namespace) -> Job:
         reports=options.reports,
         report_format=_report_format(options),
         dead_letters=options.dead_letters,
-        kafka_options=KafkaOptions.parse(options.kafka_option),
+        kafka_options=_kafka_options(options),
+        bigquery=bigquery if dataset else None,
     )
+
+
+def _kafka_options(options: argparse.Namespace) -> KafkaOptions:
+    """The options of Kafka's clients.
+
+    Raises:
+        UsageError: one is wrong.
+    """
+    from connectors.input_error import InputError  # noqa: PLC0415
+    from connectors.kafka_options import KafkaOptions  # noqa: PLC0415
+
+    try:
+        return KafkaOptions.parse(options.kafka_option)
+    except InputError as error:
+        raise UsageError(str(error)) from error
 
 
 def _register(options: argparse.Namespace, every: int) -> DeviceRegister | None:

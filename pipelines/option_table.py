@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from connectors.bigquery.options import METHODS
 from schemas.groupings import GROUPINGS
 
 __all__ = ["OPTIONS", "SAMPLE", "Option"]
@@ -184,6 +185,22 @@ DEVICES = (
     ),
 )
 
+BIGQUERY = (
+    Option(
+        "bigquery_method",
+        "bigquery: how rows get there; auto: load jobs for files; for streams the Storage Write "
+        "API on Dataflow, and streaming inserts elsewhere",
+        default="auto",
+        choices=METHODS,
+    ),
+    Option(
+        "bigquery_retry_for",
+        "bigquery: for how long it may take no rows before the run fails",
+        default="5m",
+        metavar="TIME",
+    ),
+)
+
 OPTIONS = (
     Option(
         "input",
@@ -195,8 +212,8 @@ OPTIONS = (
     ),
     Option(
         "output",
-        "the folder of the local store, and queues that get every result as a message: "
-        "kafka://HOST:PORT/TOPIC, pubsub://projects/P/topics/T",
+        "the folder of the local store, or bigquery://PROJECT.DATASET; and queues that get every "
+        "result as a message: kafka://HOST:PORT/TOPIC, pubsub://projects/P/topics/T",
         default=("results",),
         many=True,
         metavar="URI",
@@ -240,6 +257,7 @@ OPTIONS = (
     *KAFKA,
     *PUBSUB,
     *HTTP,
+    *BIGQUERY,
     Option("format", "how the summary is printed", default="table", choices=("table", "json")),
     Option("quiet", "print nothing but errors", flag=True, default=False),
     Option("verbose", "show Beam's log and, when the job fails, where", flag=True, default=False),

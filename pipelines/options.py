@@ -7,6 +7,10 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from connectors.bigquery.uri import is_bigquery
+from connectors.bigquery.uri import parse as parse_dataset
+from connectors.output_error import OutputError
+from connectors.secrets import shown
 from pipelines.option_table import OPTIONS, SAMPLE, Option
 from pipelines.startup import LOCAL_RUNNERS
 from schemas.message_formats import open_formats
@@ -73,7 +77,9 @@ def parse_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[st
             setattr(values, option.name, list(option.default))
     values.output, values.reports = _outputs(values.output)
     if values.dead_letters is not None and not values.dead_letters.startswith(QUEUES):
-        msg = f"--dead_letters is {values.dead_letters!r}, not a queue: {' or '.join(QUEUES)}…"
+        msg = (
+            f"--dead_letters is {shown(values.dead_letters)!r}, not a queue: {' or '.join(QUEUES)}…"
+        )
         raise UsageError(msg)
     try:
         open_formats(values.message_format)
@@ -135,28 +141,37 @@ def _check_runner(runner: str | None, workers: int | None) -> None:
 
 
 def _outputs(outputs: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """The folder of the store, and the queues.
+    """The store, a folder or a dataset of BigQuery, and the queues.
 
     Raises:
-        UsageError: there are two folders, or an output is neither.
+        UsageError: there are two stores, or an output is neither.
     """
     queues = tuple(dict.fromkeys(each for each in outputs if each.startswith(QUEUES)))
     folders = list(dict.fromkeys(_folder(each) for each in outputs if each not in queues))
     if len(folders) > 1:
-        msg = f"one folder holds the results, not {' and '.join(folders)}"
+        what = "store" if any(map(is_bigquery, folders)) else "folder"
+        msg = f"one {what} holds the results, not {' and '.join(folders)}"
         raise UsageError(msg)
     return (folders or ["results"])[0], queues
 
 
 def _folder(output: str) -> str:
-    """The folder that an output names.
+    """The folder, or the dataset, that an output names.
 
     Raises:
         UsageError: it names none.
     """
+    if is_bigquery(output):
+        try:
+            return parse_dataset(output).uri
+        except OutputError as error:
+            raise UsageError(str(error)) from error
     path = output.removeprefix("file://") if output.startswith("file:///") else output
     if not path or "://" in path:
-        msg = f"the output {output!r} is neither a folder nor a queue: {' or '.join(QUEUES)}…"
+        known = " or ".join(("bigquery://", *QUEUES))
+        msg = (
+            f"the output {shown(output)!r} is neither a folder, nor a dataset or a queue: {known}…"
+        )
         raise UsageError(msg)
     return path
 

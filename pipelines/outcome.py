@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from apache_beam.metrics.metric import MetricResults
 
+from connectors.bigquery.options import NAMESPACE as BIGQUERY
+from connectors.bigquery.uri import is_bigquery
 from connectors.local_sink import Run
 from connectors.local_store import StoreError
+from connectors.output_error import OutputError
 from connectors.read_files import BYTES_READ, DAMAGED, SOURCE
 from pipelines.console import fail, write_out
 from pipelines.summary import as_json, as_text, summarise
-from transforms.balance import REASONS, closes, names_in, read_balance
+from transforms.balance import REASONS, Tallies, closes, names_in, read_balance
 
 __all__ = ["Outcome"]
 
@@ -26,12 +29,13 @@ class Outcome:
 
     Attributes:
         run: the run.
-        output: the store's folder.
+        output: the store's folder, or the dataset of BigQuery.
         balance: `read` and the classes of `transforms.balance.CLASSES`.
         rejected: records by reason.
         damaged: a sentence for each file that could not be read to its end.
         size: bytes of text that were read.
         seconds: how long it took.
+        failed_rows: rows that BigQuery did not take; None where they went elsewhere.
     """
 
     run: Run
@@ -41,9 +45,10 @@ class Outcome:
     damaged: tuple[str, ...]
     size: int
     seconds: float
+    failed_rows: int | None = None
 
     @classmethod
-    def of(cls, run: Run, output: str, metrics: MetricResults, seconds: float) -> Outcome:
+    def of(cls, run: Run, output: str, metrics: MetricResults | Tallies, seconds: float) -> Outcome:
         """The end of a run whose pipeline has finished with these metrics."""
         return cls(
             run,
@@ -53,6 +58,7 @@ class Outcome:
             tuple(sorted(names_in(metrics, DAMAGED))),
             names_in(metrics, SOURCE).get(BYTES_READ, 0),
             seconds,
+            names_in(metrics, BIGQUERY).get("failed", 0) if is_bigquery(output) else None,
         )
 
     def tell(self, options: argparse.Namespace) -> int:
@@ -71,8 +77,9 @@ class Outcome:
                 self.damaged,
                 self.seconds,
                 self.size,
+                self.failed_rows,
             )
-        except StoreError as error:
+        except (StoreError, OutputError) as error:
             return fail(f"the results are stored, but cannot be shown: {error}")
         text = as_json(summary) if options.format == "json" else as_text(summary)
         if isinstance(sys.stdout, io.TextIOWrapper):

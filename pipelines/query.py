@@ -1,4 +1,4 @@
-"""Answers BigQuery SQL from the local store: `python -m pipelines.query "SELECT …"`."""
+"""Answers BigQuery SQL from the local store or BigQuery: `python -m pipelines.query "SELECT …"`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import sql as sql_files
+from connectors.bigquery.client import open_client
+from connectors.bigquery.query import ask
+from connectors.bigquery.uri import is_bigquery, parse
 from connectors.bigquery_sql import QueryError, UnexplainedError, answer
 from connectors.local_store import LocalStore, StoreError
 from connectors.local_store.manifest import MANIFEST
+from connectors.output_error import OutputError
 from pipelines.console import fail, write_out
 from pipelines.rendering import FORMATS, render
 from schemas.tables import TABLES
@@ -36,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line.
 
     Returns:
-        0 for an answer, 1 for a wrong query or an unreadable store, 2 for wrong usage.
+        0 for an answer, 1 for a wrong query or one that cannot be answered, 2 for wrong usage.
     """
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.query",
-        description="Answer BigQuery SQL from the local store.",
+        description="Answer BigQuery SQL from the local store, or from BigQuery.",
         epilog=f"tables and views: {', '.join(NAMES)}\n\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output",
         default="./results",
         metavar="URI",
-        help="folder that a job wrote its results to (default: %(default)s)",
+        help="folder or bigquery://PROJECT.DATASET that a job wrote to (default: %(default)s)",
     )
     parser.add_argument(
         "--format",
@@ -64,17 +68,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     query = sys.stdin.read() if options.sql == "-" else _text(options.sql)
     if not query.strip():
         parser.error("the SQL is empty")
+    if is_bigquery(options.output):
+        return _ask_bigquery(options.output, query, options.format)
     location = urlsplit(options.output)
     if location.scheme not in {"", "file"}:
         parser.error(
-            f"--output is {options.output}, but only the results in a local folder can be queried "
-            "here; BigQuery has its own command, bq query"
+            f"--output is {options.output}, but only the results in a local folder or in BigQuery "
+            "can be queried"
         )
     folder = Path(location.path if location.scheme else options.output)
     try:
         return _run(folder, query, options.format)
     except KeyboardInterrupt:
         return 130
+
+
+def _ask_bigquery(uri: str, query: str, form: str) -> int:
+    try:
+        dataset = parse(uri)
+        rows = ask(open_client(dataset.project), dataset, query)
+    except OutputError as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return write_out(lambda: render(rows, form, sys.stdout), "the answer cannot be written")
 
 
 def _text(argument: str) -> str:

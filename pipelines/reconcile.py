@@ -9,11 +9,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from connectors.bigquery.client import open_client
+from connectors.bigquery.reconcile import reconcile_dataset
+from connectors.bigquery.uri import is_bigquery, parse
 from connectors.local_store import LocalStore
 from connectors.local_store.reconcile import Reconciled, reconcile
-from pipelines.console import write_out
+from connectors.output_error import OutputError
+from pipelines.console import fail, write_out
 from pipelines.rendering import UNSAFE
 from pipelines.store_commands import add_options, moment, run_command
+from schemas.groupings import GROUPINGS
 
 __all__ = ["main"]
 
@@ -38,11 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.reconcile",
-        description="Recompute the means of a local store from its archive of readings.",
+        description="Recompute means from the archive of readings, of a store or of BigQuery.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser, ("table", "json"))
+    add_options(
+        parser, ("table", "json"), "folder or bigquery://PROJECT.DATASET that jobs write to"
+    )
     parser.add_argument(
         "--from",
         dest="first",
@@ -57,17 +64,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TIME",
         help="windows that begin before then (default: all)",
     )
+    parser.add_argument(
+        "--group_by",
+        choices=GROUPINGS,
+        help="how runs group; for BigQuery only, a store knows (default: what the rows tell)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
     if options.first and options.last and options.first >= options.last:
         parser.error(
             f"--from {options.first.isoformat()} is not before --to {options.last.isoformat()}"
         )
+    if is_bigquery(options.output):
+        return _in_bigquery(options)
+    if options.group_by:
+        parser.error("--group_by is for BigQuery; a store knows how its runs group")
     return run_command(parser, arguments, _reconcile)
 
 
+def _in_bigquery(options: argparse.Namespace) -> int:
+    try:
+        dataset = parse(options.output)
+        client = open_client(dataset.project)
+        done = reconcile_dataset(
+            client,
+            dataset,
+            options.first,
+            options.last,
+            options.group_by,
+            report=not options.quiet,
+        )
+    except OutputError as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        return fail("interrupted; run it again, it writes nothing twice", 130)
+    return _tell(options, done)
+
+
 def _reconcile(options: argparse.Namespace, store: LocalStore) -> int:
-    done = reconcile(store, _micros(options.first), _micros(options.last))
+    return _tell(options, reconcile(store, _micros(options.first), _micros(options.last)))
+
+
+def _tell(options: argparse.Namespace, done: Reconciled) -> int:
     if options.quiet:
         return 0
     text = as_json(done) if options.format == "json" else as_text(done)

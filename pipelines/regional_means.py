@@ -41,8 +41,10 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         run: the run that the rows belong to.
     """
     import apache_beam as beam  # noqa: PLC0415 - Beam takes a second to import
+    import pyarrow as pa  # noqa: PLC0415
 
-    from connectors import local_sink as sink  # noqa: PLC0415
+    from connectors.local_sink import ENTRIES  # noqa: PLC0415
+    from pipelines.sinks import open_sink  # noqa: PLC0415
     from transforms import (  # noqa: PLC0415
         AssignRegions,
         KeepLatestVersion,
@@ -77,13 +79,14 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
     )
     results = {"regional_means_revisions": means, "rejected_readings": parsed.rejected}
     if latest.entries is not None:
-        results[sink.ENTRIES] = latest.entries
+        results[ENTRIES] = latest.entries
     if job.archive and payloads.is_bounded:
         results["readings"] = placed
     elif job.archive:
-        late = late | "PlaceLate" >> AssignRegions() | beam.Map(mark_too_late)
+        marked = beam.Map(mark_too_late).with_output_types(pa.RecordBatch)
+        late = late | "PlaceLate" >> AssignRegions() | "MarkLate" >> marked
         results["readings"] = (placed, late) | "Archived" >> beam.Flatten()
-    results | "Store" >> sink.WriteToStore(job.output, run)
+    results | "Store" >> open_sink(job, run)
     if job.reports or job.dead_letters is not None:
         _send(means, parsed.rejected, job, run)
 
@@ -118,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _main(sys.argv[1:] if arguments is None else arguments, interrupted)
         except KeyboardInterrupt:
-            return fail("interrupted; the store is as it was", INTERRUPTED)
+            words = sys.argv[1:] if arguments is None else arguments
+            return fail(f"interrupted; {_left(words)}", INTERRUPTED)
 
 
 def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
@@ -146,7 +150,7 @@ def _main(arguments: Sequence[str], interrupted: threading.Event) -> int:
             return fail(WHILE_RUNNING.sub("", str(error)), FAILURE)
         if options.verbose:
             raise
-        return fail(_sentence(error), FAILURE)
+        return fail(_sentence(error, _left(arguments)), FAILURE)
 
 
 def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
@@ -168,7 +172,14 @@ def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
     return run_batch(options, rest, job).tell(options)
 
 
-def _sentence(error: Exception) -> str:
+def _left(arguments: Sequence[str]) -> str:
+    """What a run leaves that does not come to its end."""
+    if any("bigquery://" in word for word in arguments):
+        return "what BigQuery has taken stays, and the same command again makes the views right"
+    return "the store is as it was"
+
+
+def _sentence(error: Exception, left: str) -> str:
     """The error as one sentence: ours if one of ours is at its root."""
     text = str(error)
     ours = OUR_ERROR.findall(text)
@@ -176,7 +187,7 @@ def _sentence(error: Exception) -> str:
         return WHILE_RUNNING.sub("", ours[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = WHILE_RUNNING.sub("", lines[-1]) if lines else type(error).__name__
-    return f"the job failed: {last}; the store is as it was (--verbose shows where)"
+    return f"the job failed: {last}; {left} (--verbose shows where)"
 
 
 def leave(code: int) -> NoReturn:

@@ -23,7 +23,12 @@ MAX_DECIMALS = 4
 BATCH_ROWS = 10_000
 UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 UNSAFE |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
-"""Control characters as what they are called, for a terminal would obey them."""
+UNSAFE |= {
+    code: f"\\u{code:04x}"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+"""Control characters as what they are called, for a terminal would obey them: those that turn the
+direction of a text too."""
 
 
 def render(rows: pa.Table, form: str, out: TextIO) -> None:

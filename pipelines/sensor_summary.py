@@ -12,7 +12,7 @@ from pipelines.rendering import MAX_CELL, UNSAFE
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["SensorWindow", "aligned", "newest_window"]
+__all__ = ["SensorWindow", "aligned", "newest_window", "window_of"]
 
 SHOWN = 20
 NEWEST_WINDOW = f"""
@@ -84,7 +84,11 @@ def newest_window(connection: duckdb.DuckDBPyConnection) -> SensorWindow | None:
     """
     found = connection.execute(NEWEST_WINDOW)
     names = [column[0] for column in found.description]
-    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return window_of([dict(zip(names, row, strict=True)) for row in found.fetchall()])
+
+
+def window_of(rows: Sequence[dict[str, Any]]) -> SensorWindow | None:
+    """The window whose rows these are, with `start`, `window_size` and `total` in each of them."""
     if not rows:
         return None
     start, size, total = (rows[0][name] for name in ("start", "window_size", "total"))

@@ -21,13 +21,17 @@ LENGTH = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 HOURS = {"h": 1, "d": 24, "w": 168}
 
 
-def add_options(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
-    """Adds `--output` and `--format`."""
+def add_options(
+    parser: argparse.ArgumentParser,
+    formats: Sequence[str],
+    output: str = "folder that jobs write their results to",
+) -> None:
+    """Adds `--output`, with what it may be, and `--format`."""
     parser.add_argument(
         "--output",
         default="./results",
-        metavar="DIR",
-        help="folder that jobs write their results to (default: %(default)s)",
+        metavar="URI",
+        help=f"{output} (default: %(default)s)",
     )
     parser.add_argument(
         "--format",

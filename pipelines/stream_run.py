@@ -12,14 +12,16 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from connectors.streams.readers import finish_reading
+from connectors.streams.written_positions import written_positions
 from pipelines.begin_run import begin_run
 from pipelines.job import Job
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors
 from pipelines.stopping import stopped_by_signals, tell
 from pipelines.stream_progress import stream_progress
-from pipelines.stream_runner import stream_options
+from pipelines.stream_runner import in_this_process, stream_options
 from pipelines.stream_sources import StreamSources
+from transforms.balance import Tallies
 
 __all__ = ["run_stream"]
 
@@ -40,6 +42,7 @@ def run_stream(
 
     Raises:
         InputError: a source or the runner is wrong.
+        OutputError: the dataset of BigQuery cannot be used.
         StoreError: the store cannot be used.
     """
     from pipelines.regional_means import build  # noqa: PLC0415 - it imports this one
@@ -53,6 +56,7 @@ def run_stream(
     if not options.verbose:
         logging.disable(logging.CRITICAL)
     with stream_options(arguments) as beam_options:
+        tallies = Tallies()
         pipeline = beam.Pipeline(options=beam_options)
         build(sources.payloads(pipeline, read), job, run)
         if shown:
@@ -63,9 +67,13 @@ def run_stream(
             stopped_by_signals(tell if shown else lambda _: None),
             stream_progress(shown=shown),
         ):
+            ended = False
             try:
                 result = pipeline.run()
                 result.wait_until_finish()
+                ended = True
             finally:
-                finish_reading(read.name, store.positions())
-        return Outcome.of(run, job.output, result.metrics(), time.monotonic() - began)
+                stored = store.positions() if store else written_positions(job.output, ended=ended)
+                finish_reading(read.name, stored)
+        metrics = tallies if in_this_process(beam_options) else result.metrics()
+        return Outcome.of(run, job.output, metrics, time.monotonic() - began)

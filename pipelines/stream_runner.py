@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from connectors.input_error import InputError
 from pipelines.prism import find_prism, running_prism
 
-__all__ = ["stream_options"]
+__all__ = ["in_this_process", "stream_options"]
 
 PRISM, FLINK = "PrismRunner", "FlinkRunner"
 NO_STREAMS = {
@@ -48,3 +48,12 @@ def stream_options(arguments: Sequence[str]) -> Iterator[PipelineOptions]:
             yield options
         return
     yield options
+
+
+def in_this_process(options: PipelineOptions) -> bool:
+    """Whether Prism has all its workers in this process, and so each bundle is counted here once.
+
+    Flink may have them here as well, but repeats bundles that fail.
+    """
+    runner = options.view_as(StandardOptions).runner
+    return runner == PRISM and options.view_as(PortableOptions).environment_type == "LOOPBACK"

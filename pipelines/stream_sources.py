@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 
+from connectors.bigquery.uri import is_bigquery, parse
 from connectors.local_store import LocalStore
 from connectors.streams.read_stream import ReadStream, Watermarks
 from connectors.streams.source import Source
@@ -31,12 +33,14 @@ class StreamSources:
         others: what reads the other ones, by Beam's own transforms.
         uris: all of them, as the user wrote them, without passwords.
         lines: what the user should know of them before the run begins.
+        here: they are read by the process that writes the results.
     """
 
     polled: tuple[Source, ...]
     others: tuple[beam.PTransform, ...]
     uris: tuple[str, ...]
     lines: tuple[str, ...]
+    here: bool
 
     @classmethod
     def of(
@@ -47,13 +51,14 @@ class StreamSources:
         Args:
             uris: theirs.
             options: the command line's.
-            store: the folder of the local store.
+            store: the folder of the local store, or the URI of a dataset of BigQuery.
             runner: Beam's runner; None for the default.
 
         Raises:
             InputError: one is wrong, or the runner cannot read it as the options want.
         """
-        sources = [open_source(uri, options, store) for uri in uris]
+        dataset = is_bigquery(store)
+        sources = [_open(uri, options, store) for uri in uris]
         polled: list[Source] = []
         others: list[beam.PTransform] = []
         lines = []
@@ -71,7 +76,8 @@ class StreamSources:
                 way = way_to_read(runner, options.pubsub_id_attribute)
                 prepare: Any = source
                 lines += [line for line in (way.line, prepare.prepare()) if line]
-                forget_old_readers(LocalStore(store))
+                if not dataset:
+                    forget_old_readers(LocalStore(store))
             polled.append(source)
         if runner in PRISM and options.idle == "hold" and polled:
             lines.append(
@@ -79,7 +85,11 @@ class StreamSources:
                 "the windows back here, whatever --idle says"
             )
         return cls(
-            tuple(polled), tuple(others), tuple(source.uri for source in sources), tuple(lines)
+            tuple(polled),
+            tuple(others),
+            tuple(source.uri for source in sources),
+            tuple(lines),
+            runner in PRISM,
         )
 
     def reading(self, job: Job, options: argparse.Namespace) -> ReadStream:
@@ -87,7 +97,10 @@ class StreamSources:
         watermarks = Watermarks(
             job.message_format, job.out_of_orderness, job.max_future, options.idle, job.idle_after
         )
-        return ReadStream(self.polled, watermarks, job.output, job.stop_when_idle)
+        # A dataset of BigQuery keeps no positions. The sources hear from its sink what is written;
+        # elsewhere, from the runner what it holds for good.
+        store = None if job.bigquery is not None and not self.here else job.output
+        return ReadStream(self.polled, watermarks, store, job.stop_when_idle)
 
     def payloads(self, pipeline: beam.Pipeline, read: ReadStream) -> beam.PCollection[Any]:
         """All sources together.
@@ -100,6 +113,25 @@ class StreamSources:
         if self.polled:
             parts.append(pipeline | "Read" >> read)
         return parts[0] if len(parts) == 1 else parts | "All" >> beam.Flatten()
+
+
+def _open(uri: str, options: argparse.Namespace, store: str) -> Any:
+    """The source that a URI names.
+
+    Where the results go to BigQuery, a restarted run goes on where the source says: a Kafka group's
+    offsets, what a subscription has not heard of, and the archive of responses, which lies in a
+    folder named by the dataset.
+
+    Raises:
+        InputError: the URI or an option is wrong.
+    """
+    if not is_bigquery(store):
+        return open_source(uri, options, store)
+    if uri.startswith("kafka:"):
+        return dataclasses.replace(open_source(uri, options, store), from_group=True)  # type: ignore[type-var]
+    if uri.startswith("pubsub:"):
+        return open_source(uri, options, store)
+    return open_source(uri, options, parse(store).path)
 
 
 def forget_old_readers(store: LocalStore) -> None:

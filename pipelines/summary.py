@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from connectors.bigquery.uri import is_bigquery
 from connectors.local_store import LocalStore
 from pipelines.sensor_summary import SensorWindow, aligned, newest_window
 
@@ -54,6 +55,7 @@ class Summary:
         seconds: how long the run took.
         bytes: how much text was read.
         sensors: the newest window of sensors; None where there is none.
+        failed_rows: rows that BigQuery did not take; None where the output is another.
     """
 
     run_id: str
@@ -66,6 +68,7 @@ class Summary:
     seconds: float
     bytes: int
     sensors: SensorWindow | None = None
+    failed_rows: int | None = None
 
 
 def summarise(
@@ -76,17 +79,15 @@ def summarise(
     damaged: tuple[str, ...],
     seconds: float,
     size: int,
+    failed_rows: int | None = None,
 ) -> Summary:
     """Looks up what the run left in the store, and puts it beside what it counted.
 
     Raises:
+        OutputError: the dataset cannot be asked.
         StoreError: the store cannot be read.
     """
-    with LocalStore(output).connect() as connection:
-        found = connection.execute(NEWEST_HOUR)
-        names = [column[0] for column in found.description]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-        sensors = newest_window(connection)
+    rows, sensors = _newest(output)
     hour = None
     if rows:
         hour = datetime.datetime.fromtimestamp(rows[0]["hour"], datetime.UTC)
@@ -94,8 +95,31 @@ def summarise(
         del row["hour"]
     most = dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0])))
     return Summary(
-        run_id, output, balance, most, damaged, hour, tuple(rows), seconds, size, sensors
+        run_id,
+        output,
+        balance,
+        most,
+        damaged,
+        hour,
+        tuple(rows),
+        seconds,
+        size,
+        sensors,
+        failed_rows,
     )
+
+
+def _newest(output: str) -> tuple[list[dict[str, Any]], SensorWindow | None]:
+    """The rows of the newest hour, and the newest window of sensors."""
+    if is_bigquery(output):
+        from pipelines.dataset_summary import newest_of_dataset  # noqa: PLC0415 - Google's clients
+
+        return newest_of_dataset(output)
+    with LocalStore(output).connect() as connection:
+        found = connection.execute(NEWEST_HOUR)
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        return rows, newest_window(connection)
 
 
 def as_json(summary: Summary) -> str:
@@ -104,6 +128,8 @@ def as_json(summary: Summary) -> str:
     hour = f"{summary.hour:%Y-%m-%dT%H:%M:%SZ}".zfill(20) if summary.hour else None
     sensors = summary.sensors.document() if summary.sensors else None
     document = {**vars(summary), "hour": hour, "sensors": sensors}
+    if summary.failed_rows is None:
+        del document["failed_rows"]
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
@@ -127,6 +153,8 @@ def as_text(summary: Summary) -> str:
         shown = list(summary.rejected.items())[:SHOWN_REASONS]
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in shown)
         lines += ["", f"rejected {share:.3g} % of the records: {reasons}"]
+    if summary.failed_rows:
+        lines += ["", f"{summary.failed_rows:,} rows do not fit: see the table failed_rows"]
     output = shlex.quote(summary.output)
     query = BY_SENSOR if summary.sensors and not summary.hour else BY_REGION
     lines += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.tables import TABLES, bigquery_schema
+from schemas.tables import BIGQUERY_ONLY, TABLES, bigquery_schema
 
 __all__ = ["tables_page"]
 
@@ -51,6 +51,13 @@ A view: the readings of `latest_readings` that lie in no region, or have no plac
 that came too late.
 
 Columns: `id, quantity, event_time, longitude, latitude, value, source, run_id`.
+
+## `open_rejections`
+
+A view: the rows of `rejected_readings` that no replay has brought in since, each place once. Rows
+with the reason `too_late` need no replay: the reading is in the archive.
+
+Columns: those of `rejected_readings`.
 """
 
 NOTES = {
@@ -69,6 +76,17 @@ local store the rows of both tables lie in the same files.
     "rejected_readings": """\
 Each record that is not a reading, or came too late. The local store shows each once.
 """,
+    "failed_rows": """\
+BigQuery only. Rows that BigQuery refused for good, so that nothing is lost.
+""",
+    "regions": """\
+BigQuery only. The boundaries that readings are placed by, for queries about places
+([bigquery.md](bigquery.md)).
+""",
+    "replayed_records": """\
+Rejected records that `python -m pipelines.replay` has sent again after the parser took them. Rows
+of `rejected_readings` stay as they are; `open_rejections` leaves those out that are here.
+""",
 }
 """What is to be said of a table before its columns."""
 
@@ -76,7 +94,7 @@ Each record that is not a reading, or came too late. The local store shows each 
 def tables_page() -> str:
     """The page, in Markdown."""
     parts = [VIEWS]
-    for table in TABLES:
+    for table in (*TABLES, *BIGQUERY_ONLY):
         parts.append(f"\n## `{table}`\n\n{NOTES[table]}\n")
         parts.append("| column | type | meaning |\n| --- | --- | --- |\n")
         for column in bigquery_schema(table):

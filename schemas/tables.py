@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-__all__ = ["ONCE_A_PLACE", "TABLES", "arrow_schema", "bigquery_schema"]
+__all__ = ["BIGQUERY_ONLY", "ONCE_A_PLACE", "TABLES", "arrow_schema", "bigquery_schema"]
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+BIGQUERY_ONLY = ("failed_rows", "regions")
+"""Tables that a dataset of BigQuery has, and a local store has not."""
+
+TABLES = tuple(sorted({path.stem for path in FOLDER.glob("*.json")} - {*BIGQUERY_ONLY}))
+"""Tables that both have."""
 
 ONCE_A_PLACE = {
     "rejected_readings": ("source", "raw_sha256"),
@@ -29,7 +33,9 @@ ARROW_TYPES = {
     "FLOAT64": pa.float64(),
     "BOOL": pa.bool_(),
     "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    "GEOGRAPHY": pa.string(),
 }
+"""Arrow's type of each of BigQuery's; a GEOGRAPHY is written as text, WKT."""
 
 
 @functools.cache
@@ -37,7 +43,7 @@ def bigquery_schema(table: str) -> list[dict[str, str]]:
     """The table's columns as BigQuery's JSON schema.
 
     Args:
-        table: one of `TABLES`.
+        table: one of `TABLES` or `BIGQUERY_ONLY`.
 
     Returns:
         A list of `{"name", "type", "mode", "description"}`.
@@ -45,8 +51,8 @@ def bigquery_schema(table: str) -> list[dict[str, str]]:
     Raises:
         KeyError: there is no such table.
     """
-    if table not in TABLES:
-        msg = f"no table {table!r}; there are {', '.join(TABLES)}"
+    if table not in {*TABLES, *BIGQUERY_ONLY}:
+        msg = f"no table {table!r}; there are {', '.join((*TABLES, *BIGQUERY_ONLY))}"
         raise KeyError(msg)
     fields: list[dict[str, str]] = json.loads((FOLDER / f"{table}.json").read_text("utf-8"))
     return fields

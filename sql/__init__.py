@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["FOLDER", "VIEWS", "duckdb_functions", "view"]
+__all__ = ["FOLDER", "VIEWS", "duckdb_functions", "reconcile", "view"]
 
 FOLDER = Path(__file__).parent
 VIEWS = tuple(sorted(path.stem for path in (FOLDER / "views").glob("*.sql")))
@@ -26,3 +26,9 @@ def view(name: str) -> str:
 def duckdb_functions() -> str:
     """DuckDB macros with the behaviour of BigQuery's functions, for the local store."""
     return (FOLDER / "duckdb" / "functions.sql").read_text("utf-8")
+
+
+def reconcile() -> list[str]:
+    """The statements that reconcile a dataset of BigQuery; their parameters stand in the file."""
+    text = (FOLDER / "reconcile.sql").read_text("utf-8")
+    return [statement.strip() for statement in text.split(";\n") if statement.strip()]

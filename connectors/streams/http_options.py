@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from connectors.input_error import InputError
+from connectors.secrets import variable
 from transforms.windows import parse_duration
 
 __all__ = ["HttpOptions", "checked_url", "masked_url", "part_name", "read_key"]
@@ -152,15 +152,15 @@ def part_name(url: str) -> str:
 
 
 def read_key(options: HttpOptions) -> str | None:
-    """The key, from the environment of this process.
+    """The key, from the environment of this process, or from Secret Manager where that says so.
 
     Returns:
         The key; None where there is none.
 
     Raises:
-        InputError: no header can carry it.
+        InputError: no header can carry it, or Secret Manager does not give it.
     """
-    key = os.environ.get(options.key_env, "").strip()
+    key = variable(options.key_env).strip()
     if key and not VALUE.fullmatch(key):
         msg = (
             f"the key in the environment variable {options.key_env} (--http_key_env) holds "

@@ -14,7 +14,8 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from connectors.input_error import InputError
-from connectors.kafka_options import FROM_ENVIRONMENT, KafkaOptions
+from connectors.kafka_options import KafkaOptions
+from connectors.secrets import ENVIRONMENT, MANAGER
 from connectors.streams.kafka import KafkaSource
 from transforms.balance import count
 from transforms.payload import Payload, join_messages
@@ -111,8 +112,11 @@ def java_settings(options: KafkaOptions) -> dict[str, str]:
         found["sasl.jaas.config"] = f"{module} required username={user} password={word};"
     if "ssl.ca.location" in given:
         found["ssl.truststore.type"] = "PEM"
+    if any(value.startswith(MANAGER) for value in given.values()):
+        msg = "--kafka_reader java takes secrets from the environment only: write env:VARIABLE"
+        raise InputError(msg)
     settings = {name: _looked_up(value) for name, value in found.items()}
-    if any(value.startswith(FROM_ENVIRONMENT) for value in given.values()):
+    if any(value.startswith(ENVIRONMENT) for value in given.values()):
         settings["config.providers"] = "env"
         settings["config.providers.env.class"] = (
             "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
@@ -122,9 +126,9 @@ def java_settings(options: KafkaOptions) -> dict[str, str]:
 
 def _looked_up(value: str) -> str:
     """The value, or where Java's client finds it."""
-    if not value.startswith(FROM_ENVIRONMENT):
+    if not value.startswith(ENVIRONMENT):
         return value
-    return "${env:" + value.removeprefix(FROM_ENVIRONMENT) + "}"
+    return "${env:" + value.removeprefix(ENVIRONMENT) + "}"
 
 
 def _quoted(text: str) -> str:

@@ -7,8 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from confluent_kafka import TopicPartition
+
 from connectors.input_error import InputError
-from connectors.kafka_client import Cluster, Trouble, offsets_of, parse_address, partitions_of
+from connectors.kafka_client import (
+    Cluster,
+    Trouble,
+    answered,
+    offsets_of,
+    parse_address,
+    partitions_of,
+)
 from connectors.kafka_options import KafkaOptions
 from connectors.streams.kafka_gone import GONE, Gone
 from connectors.streams.kafka_reader import KafkaReader
@@ -16,6 +25,7 @@ from connectors.streams.source import Part
 
 __all__ = ["STARTS", "KafkaSource", "group_of"]
 
+GROUP_SECONDS = 30.0
 STARTS = ("earliest", "latest")
 """Where a partition begins that has not been read."""
 
@@ -36,6 +46,7 @@ class KafkaSource:
         gone: what becomes of messages that have not been read and that the broker does not have
             any more: `fail`, or `skip` them with a warning and the counter `messages_gone`.
         timeout: seconds for which the brokers may be away while the pipeline runs.
+        from_group: nobody else keeps positions: a partition is read from the group's offset on.
     """
 
     uri: str
@@ -44,6 +55,7 @@ class KafkaSource:
     start: str = "earliest"
     gone: str = "fail"
     timeout: float = 60.0
+    from_group: bool = False
 
     def __post_init__(self) -> None:
         """Refuses words that are none of the choices."""
@@ -106,11 +118,26 @@ class KafkaSource:
             name = self.name_of(partition)
             low, high = offsets_of(self.cluster, client, trouble, partition)
             position = positions.get(name)
+            if position is None and self.from_group:
+                position = self._group_offset(client, trouble, partition)
             if position is None:
                 position = low if self.start == "earliest" else high
             elif not low <= position <= high:
                 position = Gone(name, position, low, high).decide(self.gone)
             yield Part(name, position)
+
+    def _group_offset(self, client: Any, trouble: Trouble, partition: int) -> int | None:
+        """The offset that the group has committed; None where it has committed none."""
+        where = TopicPartition(self.cluster.topic, partition)
+        found = answered(trouble, lambda: client.committed([where], timeout=GROUP_SECONDS))
+        if found is None:
+            msg = (
+                f"the offsets of the group {self.group} cannot be had from {self.cluster.servers}: "
+                f"{trouble.why.str() if trouble.why else 'no answer'}"
+            )
+            raise InputError(msg)
+        offset = int(found[0].offset)
+        return offset if offset >= 0 else None
 
     def _check_all_there(self, positions: dict[str, int], partitions: list[int]) -> None:
         """Looks for partitions that have been read and are not there any more."""

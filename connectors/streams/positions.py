@@ -5,11 +5,22 @@ from __future__ import annotations
 import time
 
 from connectors.local_store import LocalStore
+from connectors.streams.written_positions import WrittenPositions
 
-__all__ = ["StoredPositions"]
+__all__ = ["StoredPositions", "positions_of"]
 
 LOOK_EVERY = 1.0
 """Seconds between looks into the manifest."""
+
+
+def positions_of(store: str) -> StoredPositions | WrittenPositions:
+    """What says how far sources have been read and stored.
+
+    Args:
+        store: the folder of a local store, or an output of another kind, `…://…`, that the sink
+            writes to in this process.
+    """
+    return WrittenPositions(store) if "://" in store else StoredPositions(store)
 
 
 class StoredPositions:

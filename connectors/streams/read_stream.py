@@ -18,7 +18,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from connectors.streams.event_times import EventTimes
-from connectors.streams.positions import StoredPositions
+from connectors.streams.positions import positions_of
 from connectors.streams.readers import open_reader
 from connectors.streams.source import ENDLESS, STOP, Part, Poll, Reader, Source
 from transforms.balance import count
@@ -80,7 +80,8 @@ class ReadStream(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]])
     Args:
         sources: the sources.
         watermarks: how event time follows.
-        store: the folder of the local store that keeps the positions; None for none.
+        store: the folder of the local store that keeps the positions; or another output that this
+            process writes to, whose sink says how far; None for none.
         stop_when_idle: end a part that is read to its end and brings nothing for so many seconds;
             None: never.
 
@@ -123,7 +124,7 @@ class _Parts(beam.DoFn):
         self._store = store
 
     def process(self, element: Source) -> Iterator[tuple[Source, Part]]:
-        positions = {} if self._store is None else StoredPositions(self._store).read()
+        positions = {} if self._store is None else positions_of(self._store).read()
         for part in element.parts(positions):
             yield element, part
 
@@ -178,7 +179,7 @@ class _Read(beam.DoFn):
         self._name = name
 
     def setup(self) -> None:
-        self._positions = None if self._store is None else StoredPositions(self._store)
+        self._positions = None if self._store is None else positions_of(self._store)
         self._event_times = EventTimes(self._watermarks.message_format, self._watermarks.max_future)
         # What is there by now stays: collections need not look at it again.
         gc.collect()

@@ -3,10 +3,11 @@ SELECT
   reason,
   COUNT(*) AS records,
   ROUND(100 * COUNT(*) / SUM(COUNT(*)) OVER (), 2) AS percent,
-  ANY_VALUE(detail) AS example
+  MIN(detail) AS example
 FROM (
   SELECT *
   FROM rejected_readings
+  WHERE TRUE
   QUALIFY ROW_NUMBER() OVER (PARTITION BY source, raw_sha256 ORDER BY rejected_at) = 1
 )
 GROUP BY reason

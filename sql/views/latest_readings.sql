@@ -11,8 +11,8 @@ WITH ordered AS (
         IF(id IS NULL AND sensor_id IS NOT NULL, NULL, format),
         IF(id IS NULL, sensor_id, NULL),
         IF(id IS NULL, UNIX_MICROS(event_time), NULL),
-        IF(id IS NULL AND sensor_id IS NULL, longitude + 0.0, NULL),
-        IF(id IS NULL AND sensor_id IS NULL, latitude + 0.0, NULL)
+        IF(id IS NULL AND sensor_id IS NULL, CAST(longitude + 0.0 AS STRING), NULL),
+        IF(id IS NULL AND sensor_id IS NULL, CAST(latitude + 0.0 AS STRING), NULL)
       ORDER BY
         CASE version_kind WHEN 'version' THEN 3 WHEN 'updated_at' THEN 2 WHEN 'arrival' THEN 1
           ELSE 0 END DESC,

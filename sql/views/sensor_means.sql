@@ -2,6 +2,7 @@
 WITH newest AS (
   SELECT *
   FROM sensor_means_revisions
+  WHERE TRUE
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY sensor_id, quantity, window_size, window_period, window_start
     ORDER BY revision DESC, emitted_at DESC, run_id DESC) = 1

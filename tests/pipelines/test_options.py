@@ -106,10 +106,17 @@ def test_a_runner_that_nobody_knows_is_refused():
         check_beam_options(["--runner=SomeRunner"])
 
 
-@pytest.mark.parametrize("output", ["", "gs://bucket/x", "bigquery://p.d"])
+@pytest.mark.parametrize("output", ["", "gs://bucket/x"])
 def test_an_output_that_is_no_folder_is_refused(output):
-    with pytest.raises(UsageError, match="is neither a folder nor a queue"):
+    with pytest.raises(UsageError, match="is neither a folder, nor a dataset or a queue"):
         parse_options(["--output", output])
+
+
+def test_an_output_may_be_a_dataset_of_bigquery():
+    uri = "bigquery://my-project.weather"
+    assert parse_options(["--output", uri, "kafka://a:1/t"])[0].output == uri
+    with pytest.raises(UsageError, match="'bigquery://p.d' names no project"):
+        parse_options(["--output", "bigquery://p.d"])
 
 
 def test_an_output_may_be_the_uri_of_a_folder():

@@ -9,17 +9,18 @@ import pytest
 
 from schemas.reading import MEANS, PLACED_READINGS, READINGS, REJECTED
 from schemas.reasons import REASONS, Cause, Causes
-from schemas.tables import FOLDER, TABLES, arrow_schema, bigquery_schema
+from schemas.tables import BIGQUERY_ONLY, FOLDER, TABLES, arrow_schema, bigquery_schema
 
 
 def test_tables_are_those_of_the_folder():
     assert {"regional_means_revisions", "rejected_readings", "readings"} <= set(TABLES)
-    assert sorted(f"{table}.json" for table in TABLES) == sorted(
+    assert not {*TABLES} & {*BIGQUERY_ONLY}
+    assert sorted(f"{table}.json" for table in (*TABLES, *BIGQUERY_ONLY)) == sorted(
         path.name for path in FOLDER.iterdir()
     )
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", [*TABLES, *BIGQUERY_ONLY])
 def test_every_column_has_a_type_a_mode_and_a_sentence(table):
     columns = bigquery_schema(table)
     schema = arrow_schema(table)

@@ -25,7 +25,7 @@ from tests.support import http_server as server
 from tests.support.jobs import ask, run_job
 from tests.support.messages import AT_SEA, CAYENNE, PARIS, TOULOUSE, message
 from tests.support.prism import prism_address
-from transforms.balance import CLASSES, closes, names_in, read_balance
+from transforms.balance import CLASSES, Tallies, closes, names_in, read_balance
 
 LATENESS = 2 * 3600
 KEY = "s3cr3t-key-72"
@@ -62,14 +62,14 @@ def run_stream(prism, source, folder):
     read = ReadStream([source], Watermarks("regional"), str(folder), stop_when_idle=1.0)
     arguments = [f"--job_endpoint={prism}", "--environment_type=LOOPBACK"]
     with stream_options(arguments) as beam_options:
+        tallies = Tallies()
         pipeline = beam.Pipeline(options=beam_options)
         try:
             build(pipeline | "Read" >> read, job, run)
-            result = pipeline.run()
-            assert result.wait_until_finish(120_000) == "DONE"
+            assert pipeline.run().wait_until_finish(120_000) == "DONE"
         finally:
             finish_reading(read.name, store.positions())
-        return result.metrics()
+        return tallies
 
 
 class Api:

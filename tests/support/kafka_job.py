@@ -29,8 +29,8 @@ from pipelines.job import job_of
 from pipelines.options import parse_options
 from pipelines.prism import find_prism
 from pipelines.regional_means import build
-from pipelines.stream_runner import stream_options
-from transforms.balance import names_in, read_balance
+from pipelines.stream_runner import in_this_process, stream_options
+from transforms.balance import Tallies, names_in, read_balance
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,6 +78,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
         read = ReadStream([source], watermarks, own.folder, own.stop_when_idle)
         name = read.name
     with stream_options(beam_arguments) as beam_options:
+        tallies = Tallies()
         pipeline = beam.Pipeline(options=beam_options)
         build(pipeline | "Read" >> read, job, run)
         try:
@@ -85,9 +86,10 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
             result.wait_until_finish()
         finally:
             finish_reading(name, store.positions())
+        metrics = tallies if in_this_process(beam_options) else result.metrics()
         return {
-            "balance": dict(read_balance(result.metrics())),
-            "source": names_in(result.metrics(), "source"),
+            "balance": dict(read_balance(metrics)),
+            "source": names_in(metrics, "source"),
         }
 
 

@@ -31,7 +31,7 @@ from pipelines.job import Job, job_of
 from pipelines.options import parse_options
 from pipelines.regional_means import build
 from pipelines.stream_runner import stream_options
-from transforms.balance import read_balance
+from transforms.balance import Tallies, read_balance
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,14 +89,14 @@ def main() -> None:
     watermarks = Watermarks(job.message_format, job.out_of_orderness, job.max_future, "clock", 60.0)
     read = ReadStream([source], watermarks, job.output, arguments.idle)
     with stream_options(["--runner=PrismRunner"]) as options:
+        tallies = Tallies()
         pipeline = beam.Pipeline(options=options)
         build(pipeline | "Read" >> read, job, run)
         try:
-            result = pipeline.run()
-            result.wait_until_finish()
+            pipeline.run().wait_until_finish()
         finally:
             finish_reading(read.name, LocalStore(job.output).positions())
-        print(json.dumps(read_balance(result.metrics())), flush=True)
+        print(json.dumps(read_balance(tallies)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Tables and views in BigQuery: where they are, how they are made, filled and asked."""

@@ -1,0 +1,1 @@
+"""Putting the pipeline into production: what it needs there, and what that costs."""

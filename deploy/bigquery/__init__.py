@@ -1,0 +1,1 @@
+"""The dataset of results in BigQuery, and an emulator to test against."""

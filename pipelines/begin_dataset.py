@@ -1,0 +1,107 @@
+"""How a run into a dataset of BigQuery begins: the tables are there, and other runs fit to it."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from connectors.bigquery.client import TIMEOUT, explained, open_client, retry
+from connectors.bigquery.options import UPSERTS
+from connectors.bigquery.tables import CURRENT
+from connectors.bigquery.tables_there import check_tables
+from connectors.bigquery.uri import Dataset, parse
+from connectors.local_rows import Run
+from connectors.output_error import OutputError
+from pipelines.job import Job
+from schemas.groupings import REGION, SENSOR
+from schemas.series import TABLE_OF
+from transforms.windows import SlidingWindow
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+__all__ = ["GROUPING", "begin_dataset_run"]
+
+GROUPING = "group_by"
+"""The label of the table `readings` that says what the means of the dataset are grouped by."""
+
+WRITTEN = ("readings", "rejected_readings", "failed_rows", TABLE_OF[REGION], TABLE_OF[SENSOR])
+
+
+def begin_dataset_run(job: Job, inputs: Sequence[str]) -> tuple[Job, Run]:
+    """Makes sure that a run can write to its dataset.
+
+    Args:
+        job: what is to be done.
+        inputs: what is read, as the user named it.
+
+    Returns:
+        The job, which computes the windows that the dataset holds already for the new readings,
+        too; and the run.
+
+    Raises:
+        OutputError: a table is not there, the dataset's means are grouped otherwise, or there are
+            means already and the job keeps no archive.
+    """
+    dataset = parse(job.output)
+    client = open_client(dataset.project)
+    upserts = job.bigquery is not None and job.bigquery.method == UPSERTS
+    check_tables(client, dataset, (*WRITTEN, CURRENT) if upserts else WRITTEN)
+    families = _families(client, dataset)
+    if families and not job.archive:
+        msg = (
+            f"{dataset.uri} holds means already: with --archive none nothing could add this run's "
+            "readings to them; leave it out, or name another dataset"
+        )
+        raise OutputError(msg)
+    _check_grouping(client, dataset, job.group_by, is_new=not families)
+    job = job.with_windows(families)
+    run = Run(
+        run_id=uuid.uuid4().hex,
+        revision=time.time_ns() // 1000,
+        started_at=datetime.datetime.now(datetime.UTC),
+        inputs=tuple(inputs),
+        windows=tuple((window.size, window.period) for window in job.windows),
+        group_by=job.group_by,
+    )
+    return job, run
+
+
+def _families(client: bigquery.Client, dataset: Dataset) -> list[SlidingWindow]:
+    """All windows that have means in the dataset."""
+    tables = [dataset.table(table) for table in TABLE_OF.values()]
+    query = "\nUNION DISTINCT\n".join(
+        f"SELECT window_size, window_period FROM `{table}`"  # noqa: S608 - of a checked address
+        for table in tables
+    )
+    with explained(f"{dataset.uri} cannot be asked"):
+        rows = list(client.query(query, retry=retry(), timeout=TIMEOUT).result(timeout=600))
+    return [
+        SlidingWindow(row["window_size"], row["window_period"]) for row in sorted(rows, key=tuple)
+    ]
+
+
+def _check_grouping(
+    client: bigquery.Client, dataset: Dataset, group_by: str, *, is_new: bool
+) -> None:
+    """Makes sure that a run groups means as all others of the dataset do, and notes how.
+
+    Raises:
+        OutputError: it does not.
+    """
+    with explained(f"{dataset.uri} cannot be labelled"):
+        table = client.get_table(dataset.table("readings"), retry=retry(), timeout=TIMEOUT)
+        before = table.labels.get(GROUPING)
+        if before == group_by:
+            return
+        if before is not None and not is_new:
+            msg = (
+                f"the means in {dataset.uri} are grouped by {before}, not by {group_by}: name "
+                "another dataset"
+            )
+            raise OutputError(msg)
+        table.labels = {**table.labels, GROUPING: group_by}
+        client.update_table(table, ["labels"], retry=retry(), timeout=TIMEOUT)
