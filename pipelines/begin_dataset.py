@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from connectors.bigquery.client import TIMEOUT, explained, open_client, retry
+from connectors.bigquery.labels import ARCHIVE, GROUPING, NO_ARCHIVE, remember_runs
 from connectors.bigquery.options import UPSERTS
 from connectors.bigquery.tables import CURRENT
 from connectors.bigquery.tables_there import check_tables
@@ -23,10 +24,7 @@ from transforms.windows import SlidingWindow
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
-__all__ = ["GROUPING", "begin_dataset_run"]
-
-GROUPING = "group_by"
-"""The label of the table `readings` that says what the means of the dataset are grouped by."""
+__all__ = ["begin_dataset_run"]
 
 WRITTEN = ("readings", "rejected_readings", "failed_rows", TABLE_OF[REGION], TABLE_OF[SENSOR])
 
@@ -44,7 +42,7 @@ def begin_dataset_run(job: Job, inputs: Sequence[str]) -> tuple[Job, Run]:
 
     Raises:
         OutputError: a table is not there, the dataset's means are grouped otherwise, or there are
-            means already and the job keeps no archive.
+            means already and the job, or the one that they are of, keeps no archive.
     """
     dataset = parse(job.output)
     client = open_client(dataset.project)
@@ -57,7 +55,8 @@ def begin_dataset_run(job: Job, inputs: Sequence[str]) -> tuple[Job, Run]:
             "readings to them; leave it out, or name another dataset"
         )
         raise OutputError(msg)
-    _check_grouping(client, dataset, job.group_by, is_new=not families)
+    wanted = {GROUPING: job.group_by, ARCHIVE: "on" if job.archive else NO_ARCHIVE}
+    remember_runs(client, dataset, wanted, is_new=not families)
     job = job.with_windows(families)
     run = Run(
         run_id=uuid.uuid4().hex,
@@ -82,26 +81,3 @@ def _families(client: bigquery.Client, dataset: Dataset) -> list[SlidingWindow]:
     return [
         SlidingWindow(row["window_size"], row["window_period"]) for row in sorted(rows, key=tuple)
     ]
-
-
-def _check_grouping(
-    client: bigquery.Client, dataset: Dataset, group_by: str, *, is_new: bool
-) -> None:
-    """Makes sure that a run groups means as all others of the dataset do, and notes how.
-
-    Raises:
-        OutputError: it does not.
-    """
-    with explained(f"{dataset.uri} cannot be labelled"):
-        table = client.get_table(dataset.table("readings"), retry=retry(), timeout=TIMEOUT)
-        before = table.labels.get(GROUPING)
-        if before == group_by:
-            return
-        if before is not None and not is_new:
-            msg = (
-                f"the means in {dataset.uri} are grouped by {before}, not by {group_by}: name "
-                "another dataset"
-            )
-            raise OutputError(msg)
-        table.labels = {**table.labels, GROUPING: group_by}
-        client.update_table(table, ["labels"], retry=retry(), timeout=TIMEOUT)

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--group_by",
         choices=GROUPINGS,
-        help="how runs group; for BigQuery only, a store knows (default: what the rows tell)",
+        help="how runs group; for BigQuery only (default: what the dataset remembers)",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)

@@ -55,7 +55,10 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
 
     lateness, future = job.triggers.allowed_lateness, job.max_future
     parse = ParseReadings(
-        job.message_format, hash_raw=False, allowed_lateness=lateness, max_future=future
+        job.message_format,
+        hash_raw=job.bigquery is not None,
+        allowed_lateness=lateness,
+        max_future=future,
     )
     keep = KeepLatestVersion(
         job.duplicates,

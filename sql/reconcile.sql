@@ -58,7 +58,7 @@ USING (
     -- The newest version of each reading that counts in a window of the span.
     SELECT
       latest_readings.region_code AS owner, latest_readings.region AS region, latest_readings.quantity,
-      UNIX_SECONDS(latest_readings.event_time) AS second,
+      CAST(FLOOR(UNIX_MICROS(latest_readings.event_time) / 1000000) AS INT64) AS second,
       CAST(ROUND(latest_readings.value * 1000000) AS INT64) AS millionths
     FROM latest_readings
     CROSS JOIN bounds
@@ -217,7 +217,7 @@ USING (
     -- The newest version of each reading that counts in a window of the span.
     SELECT
       latest_readings.sensor_id AS owner, CAST(NULL AS STRING) AS region, latest_readings.quantity,
-      UNIX_SECONDS(latest_readings.event_time) AS second,
+      CAST(FLOOR(UNIX_MICROS(latest_readings.event_time) / 1000000) AS INT64) AS second,
       CAST(ROUND(latest_readings.value * 1000000) AS INT64) AS millionths
     FROM latest_readings
     CROSS JOIN bounds

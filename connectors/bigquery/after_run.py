@@ -29,6 +29,12 @@ WHERE known.run_id = @run_id OR mine.id IS NOT NULL
 """Without an identifier a reading is told apart by its event time, among others: no version of it
 lies elsewhere."""
 
+KINDS = """
+SELECT window_size, window_period FROM regional_means_revisions WHERE run_id != @run_id
+UNION DISTINCT
+SELECT window_size, window_period FROM sensor_means_revisions WHERE run_id != @run_id
+"""
+
 Moment = datetime.datetime
 SECOND = datetime.timedelta(seconds=1)
 
@@ -66,7 +72,12 @@ def touched(
     ((first, last),) = (tuple(row.values()) for row in job.result())
     if first is None:
         return None
-    longest = max((size for size, _ in run.windows), default=0)
+    kinds = run_query(client, dataset, KINDS, parameters, f"{dataset.uri} cannot be asked")
+    others = {(row["window_size"], row["window_period"]) for row in kinds.result()}
+    if others and not others.issuperset(run.windows):
+        # Readings of former runs have no windows of the kinds that are new.
+        return None, None
+    longest = max((size for size, _ in {*run.windows, *others}), default=0)
     return _moved(first, -longest * SECOND), _moved(last, SECOND)
 
 

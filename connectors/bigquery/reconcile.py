@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 import sql
+from connectors.bigquery.labels import ARCHIVE, NO_ARCHIVE, labels_of
+from connectors.bigquery.labels import GROUPING as GROUPING_LABEL
 from connectors.bigquery.query import Parameters, run
 from connectors.bigquery.uri import Dataset
 from connectors.local_store.differences import Differences
 from connectors.local_store.reconcile import Reconciled
+from connectors.output_error import OutputError
 from schemas.groupings import BOTH, REGION, SENSOR
 
 if TYPE_CHECKING:
@@ -75,21 +78,26 @@ def reconcile_dataset(
         dataset: where the tables are.
         first: start of the first window; None for the earliest.
         last: where the span ends: windows that begin then are left out; None for the latest.
-        group_by: how runs group; None for what `grouping_of` finds.
+        group_by: how runs group; None for what the dataset remembers, else `grouping_of` finds.
         report: ask for the rows that differed and the number of windows; without, they are none.
 
     Returns:
         What was found; `run_id` is None where nothing differed.
 
     Raises:
-        OutputError: BigQuery refuses.
+        OutputError: BigQuery refuses, or the runs kept no archive.
     """
     began = time.monotonic()
+    labels = labels_of(client, dataset)
+    if labels.get(ARCHIVE) == NO_ARCHIVE:
+        msg = f"the means in {dataset.uri} cannot be recomputed: their run had --archive none"
+        raise OutputError(msg)
+    group_by = group_by or labels.get(GROUPING_LABEL) or grouping_of(client, dataset)
     run_id = f"reconcile-{uuid.uuid4().hex[:12]}"
     span: Parameters = {"first": ("TIMESTAMP", first), "last": ("TIMESTAMP", last)}
     given: Parameters = {
         **span,
-        "group_by": ("STRING", group_by or grouping_of(client, dataset)),
+        "group_by": ("STRING", group_by),
         "run_id": ("STRING", run_id),
         "written_at": ("TIMESTAMP", datetime.datetime.now(datetime.UTC)),
     }

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from connectors.bigquery.client import open_client
+from connectors.bigquery.reconcile import reconcile_dataset
 from connectors.output_error import OutputError
 from tests.support import faulty_proxy as faults
 from tests.support.bigquery_emulator import bigquery_emulator  # noqa: F401 - a fixture
@@ -159,11 +160,7 @@ def test_a_later_run_computes_the_windows_that_are_there(dataset, tmp_path):
     job(dataset, "--input", files[1], "--window", "hourly")
     job(tmp_path / "store", "--input", files[0], "--window", "2h/1h")
     job(tmp_path / "store", "--input", files[1], "--window", "hourly")
-    found, store = views_of(dataset, *MEANS), rows_of(tmp_path / "store", *MEANS)
-    assert found["sliding_means"] == store["sliding_means"]
-    # The local store gives an hour to readings that came before anybody asked for hours, BigQuery
-    # to those of the span that is reconciled.
-    assert found["hourly_means"]
+    assert means_of(dataset) == rows_of(tmp_path / "store", *MEANS)
 
 
 @pytest.mark.slow
@@ -190,6 +187,18 @@ def test_means_by_sensor_are_those_of_the_local_store(dataset, tmp_path, group_b
     refused = run_job("--input", file, "--output", dataset.uri, "--group_by", "region")
     assert refused.code == 1
     assert f"are grouped by {group_by}, not by region: name another dataset" in refused.err
+
+
+@pytest.mark.slow
+def test_windows_of_a_kind_that_is_new_are_computed_for_the_readings_of_former_runs(
+    dataset, tmp_path
+):
+    one = files_of(tmp_path / "one", [reading(1, 8, 1.0)])
+    two = files_of(tmp_path / "two", [reading(2, 15, 2.0)])
+    job(dataset, "--input", *one, "--window", "hourly")
+    job(dataset, "--input", *two, "--window", "1d")
+    job(tmp_path / "out", "--input", *one, *two, "--window", "hourly", "1d")
+    assert means_of(dataset) == rows_of(tmp_path / "out", *MEANS)
 
 
 FAULTS = {
@@ -266,6 +275,14 @@ def test_what_could_not_be_put_right_is_refused(dataset):
     again = run_job("--output", dataset.uri, "--archive", "none")
     assert again.code == 1
     assert "holds means already: with --archive none" in again.err
+    # Nor can what kept no archive be recomputed, by a run that keeps one or by reconciliation.
+    before = means_of(dataset)
+    again = run_job("--output", dataset.uri)
+    assert again.code == 1
+    assert "holds means of a run with --archive none" in again.err
+    with pytest.raises(OutputError, match="cannot be recomputed"):
+        reconcile_dataset(open_client(dataset.project), dataset)
+    assert means_of(dataset) == before
 
 
 @pytest.mark.parametrize("uri", ["bigquery://p", "bigquery:x", "bigquery://Project.d"])

@@ -115,7 +115,7 @@ def test_an_output_that_is_no_folder_is_refused(output):
 def test_an_output_may_be_a_dataset_of_bigquery():
     uri = "bigquery://my-project.weather"
     assert parse_options(["--output", uri, "kafka://a:1/t"])[0].output == uri
-    with pytest.raises(UsageError, match="'bigquery://p.d' names no project"):
+    with pytest.raises(UsageError, match=r"'bigquery://p\.d' names no project"):
         parse_options(["--output", "bigquery://p.d"])
 
 
