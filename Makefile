@@ -10,7 +10,7 @@ MAVEN := mvn --quiet --batch-mode
 PRISM_VERSION := v$(shell sed -n 's/^apache-beam.*==//p' requirements.txt)
 .PHONY: help run test lint audit format types bench lock clean install
 .PHONY: live prism kafka kafka-start kafka-stop kafka-expansion flink-job-server pubsub
-.PHONY: bigquery-emulator
+.PHONY: bigquery-emulator flink flink-start flink-stop
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -57,6 +57,14 @@ kafka-expansion: $(KAFKA)/expansion/.done ## Install Beam's KafkaIO, the reader 
 
 flink-job-server: .cache/flink/.done ## Put together Beam's job server with an embedded Flink.
 
+flink: flink-job-server .cache/flink/libs/.done ## Install a Flink cluster, too (Java, Maven).
+
+flink-start: flink ## Start the cluster on 127.0.0.1:8081.
+	deploy/flink/start.sh
+
+flink-stop: ## Stop it; its checkpoints stay.
+	deploy/flink/stop.sh
+
 pubsub: ## Run Google's Pub/Sub emulator (PORT=8085).
 	deploy/pubsub/emulator.sh $(or $(PORT),8085)
 
@@ -90,6 +98,13 @@ $(KAFKA)/%/.done:
 .cache/flink/.done: deploy/flink/pom.xml
 	@command -v mvn >/dev/null || { echo "the job server is put together by Maven, which is missing"; exit 1; }
 	$(MAVEN) -f $< package
+	@touch $@
+
+.cache/flink/libs/.done: deploy/flink/cluster/pom.xml
+	@command -v java >/dev/null || { echo "Flink needs Java 11 or 17, which is missing"; exit 1; }
+	@command -v mvn >/dev/null || { echo "Flink is put together by Maven, which is missing"; exit 1; }
+	$(MAVEN) -f $< dependency:copy-dependencies -DincludeScope=runtime \
+		-DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
 .cache/bigquery/venv/.done: deploy/bigquery/requirements-emulator.txt

@@ -171,8 +171,10 @@ def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
 
         return run_stream(options, rest, job, streams).tell(options)
     from pipelines.batch_run import run_batch  # noqa: PLC0415
+    from pipelines.flink import flink_arguments  # noqa: PLC0415
 
-    return run_batch(options, rest, job).tell(options)
+    with flink_arguments(rest) as complete:
+        return run_batch(options, complete, job).tell(options)
 
 
 def _left(arguments: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def run_stream(
     shown = not options.quiet and options.format == "table"
     if not options.verbose:
         logging.disable(logging.CRITICAL)
-    with stream_options(arguments) as beam_options:
+    with stream_options(arguments, ends=job.stop_when_idle is not None) as beam_options:
         tallies = Tallies()
         pipeline = beam.Pipeline(options=beam_options)
         build(sources.payloads(pipeline, read), job, run)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
 from connectors.input_error import InputError
+from pipelines.flink import FLINK, flink_arguments
 from pipelines.prism import find_prism, running_prism
 
 __all__ = ["in_this_process", "stream_options"]
 
-PRISM, FLINK = "PrismRunner", "FlinkRunner"
+PRISM = "PrismRunner"
 NO_STREAMS = {
     "FnApiRunner": "it holds every result to the end of the input, and a stream has none",
     "BundleBasedDirectRunner": "it cannot poll a source",
@@ -20,13 +21,15 @@ NO_STREAMS = {
 
 
 @contextlib.contextmanager
-def stream_options(arguments: Sequence[str]) -> Iterator[PipelineOptions]:
+def stream_options(arguments: Sequence[str], *, ends: bool = True) -> Iterator[PipelineOptions]:
     """The options of a stream's pipeline, while its runner runs.
 
-    Without a runner's name it is Prism, which is started here and stopped after the block.
+    Without a runner's name it is Prism. It, and the job server of Flink, are started here and
+    stopped after the block.
 
     Args:
         arguments: Beam's options as the user gave them.
+        ends: the stream ends by itself.
 
     Raises:
         InputError: the runner runs no streams, or is not there.
@@ -47,7 +50,10 @@ def stream_options(arguments: Sequence[str]) -> Iterator[PipelineOptions]:
             portable.environment_type = portable.environment_type or "LOOPBACK"
             yield options
         return
-    yield options
+    with flink_arguments(arguments, streaming=True, ends=ends) as complete:
+        options = PipelineOptions(complete)
+        options.view_as(StandardOptions).streaming = True
+        yield options
 
 
 def in_this_process(options: PipelineOptions) -> bool:
