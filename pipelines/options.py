@@ -24,6 +24,7 @@ __all__ = [
     "parse_options",
 ]
 
+DATAFLOW = "DataflowRunner"
 QUEUES = ("kafka://", "pubsub://")
 """How the outputs begin that are no folders."""
 
@@ -133,6 +134,12 @@ def _check_runner(runner: str | None, workers: int | None) -> None:
         raise UsageError(msg)
     if runner is None or runner in LOCAL_RUNNERS:
         return
+    if runner == DATAFLOW:
+        msg = (
+            f"{DATAFLOW} is given a job by python -m deploy.dataflow.main, which takes the same "
+            "options; deploy/dataflow/README.md says what it needs"
+        )
+        raise UsageError(msg)
     try:
         create_runner(runner)
     except (ValueError, ImportError, AttributeError) as error:

@@ -106,6 +106,11 @@ def test_a_runner_that_nobody_knows_is_refused():
         check_beam_options(["--runner=SomeRunner"])
 
 
+def test_dataflow_is_given_its_jobs_by_another_command():
+    with pytest.raises(UsageError, match=r"by python -m deploy\.dataflow\.main"):
+        check_beam_options(["--runner=DataflowRunner", "--project=p"])
+
+
 @pytest.mark.parametrize("output", ["", "gs://bucket/x"])
 def test_an_output_that_is_no_folder_is_refused(output):
     with pytest.raises(UsageError, match="is neither a folder, nor a dataset or a queue"):
