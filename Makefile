@@ -22,7 +22,7 @@ live: $(VENV)/.run prism kafka ## Simulator, Kafka, pipeline and store at once; 
 	$(BIN)/python -m pipelines.live
 
 test: $(VENV)/.dev lint types ## Install and run all checks; SLOW=1 runs the slow tests too.
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term $(if $(SLOW),,-m "not slow")
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --durations=20 $(if $(SLOW),,-m "not slow")
 
 lint: $(VENV)/.dev ## Check style.
 	$(BIN)/ruff check .

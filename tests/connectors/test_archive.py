@@ -24,7 +24,7 @@ from connectors.local_store.archive import ArchiveWriter, archive_rows
 from connectors.local_store.archive_entries import entries_of_rows
 from connectors.local_store.dates import DELETIONS, SEVERAL, day_of, partition_of
 from schemas.tables import arrow_schema
-from tests.support.pipelines import assert_elements, many_threads, one_thread
+from tests.support.pipelines import assert_elements, many_workers, one_thread
 from tests.support.placed_rows import DAY, NOON, placed_rows, reading, readings
 from transforms.versions import entries_of
 
@@ -241,7 +241,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
         written(tmp_path, placed_rows([reading()]))
 
 
-@pytest.mark.parametrize("pipeline", [one_thread(), many_threads(2)])
+@pytest.mark.parametrize("pipeline", [one_thread(), many_workers(2)])
 def test_the_files_of_a_pipeline_count_once_they_are_committed(tmp_path, pipeline):
     batches = [placed_rows([reading(number), reading(deleted=True)]) for number in range(20)]
 

@@ -20,7 +20,7 @@ from connectors.local_store.means_files import FILE_SCHEMA, read_file
 from geo import RegionIndex
 from schemas.tables import arrow_schema
 from tests.support.fast_parser import block_parser
-from tests.support.pipelines import many_threads, one_thread
+from tests.support.pipelines import many_workers, one_thread
 from transforms.assign_regions import assign_regions
 from transforms.balance import read_balance
 from transforms.batches import batch_rows
@@ -116,7 +116,7 @@ def write(pipeline, folder, run=RUN, **batches):
 @pytest.mark.parametrize("file_bytes", [1, 64 << 20])
 def test_all_tables_are_committed_with_their_run(tmp_path, monkeypatch, file_bytes):
     monkeypatch.setattr(local_writers, "FILE_BYTES", file_bytes)
-    with many_threads(2) as pipeline:
+    with many_workers(2) as pipeline:
         write(
             pipeline,
             tmp_path / "store",
@@ -181,7 +181,7 @@ def test_a_run_that_repeats_another_counts_only_duplicates(tmp_path, monkeypatch
     monkeypatch.setattr(local_writers, "FEW_ENTRIES", few)
     shards = [batch for _, batch in deal_out(entries(9), 4)]
     for run, batches in (("a", shards), ("b", shards[::-1])):
-        pipeline = many_threads(2)
+        pipeline = many_workers(2)
         write(
             pipeline,
             tmp_path,

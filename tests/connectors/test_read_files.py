@@ -12,7 +12,7 @@ from connectors import read_files
 from connectors.input_files import InputError, InputFile, match_inputs, pieces
 from connectors.read_files import BYTES_READ, DAMAGED, SOURCE, ReadFiles
 from tests.support.messages import line
-from tests.support.pipelines import assert_elements, many_threads, one_thread
+from tests.support.pipelines import assert_elements, one_thread
 from transforms.balance import names_in
 from transforms.records import split_lines
 
@@ -52,7 +52,7 @@ def test_every_record_of_every_file_is_read_once(tmp_path, monkeypatch, size):
             for text in texts
         )
 
-    pipeline = many_threads(2)
+    pipeline = one_thread()
     payloads = pipeline | ReadFiles(match_inputs([f"{tmp_path}/*"]))
     assert_elements(payloads | beam.ParDo(Records()), check)
     result = pipeline.run()
