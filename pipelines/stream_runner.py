@@ -50,6 +50,9 @@ def stream_options(arguments: Sequence[str], *, ends: bool = True) -> Iterator[P
             portable.environment_type = portable.environment_type or "LOOPBACK"
             yield options
         return
+    if runner != FLINK:
+        yield options
+        return
     with flink_arguments(arguments, streaming=True, ends=ends) as complete:
         options = PipelineOptions(complete)
         options.view_as(StandardOptions).streaming = True

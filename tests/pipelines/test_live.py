@@ -111,7 +111,9 @@ def test_time_that_is_over_ends_it(tmp_path, monkeypatch):
         live._watch(tmp_path, None, {})
 
 
-def test_a_child_that_does_not_listen_is_ended(tmp_path):
+def test_a_child_that_does_not_listen_is_ended(tmp_path, monkeypatch):
+    # What other tests of this process have started goes on.
+    monkeypatch.setattr("pipelines.children._children", [])
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); "
     log = tmp_path / "log"
     child = start_child([sys.executable, "-c", stubborn + "signal.pause()"], log)
