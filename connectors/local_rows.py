@@ -19,7 +19,15 @@ from schemas.groupings import REGION
 from schemas.tables import arrow_schema
 from transforms.spans import Ints
 
-__all__ = ["TABLES", "Run", "ToTable", "means_table", "rejected_table", "with_times"]
+__all__ = [
+    "TABLES",
+    "Run",
+    "ToTable",
+    "columns_of",
+    "means_table",
+    "rejected_table",
+    "with_times",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +107,9 @@ def with_times(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def rejected_table(batch: pa.RecordBatch, run: Run) -> pa.RecordBatch:
     """A batch of rejected records as rows of `rejected_readings`."""
-    return _with_columns("rejected_readings", batch, {"run_id": run.run_id})
+    table = "rejected_readings"
+    columns = columns_of(table, batch, {"run_id": run.run_id})
+    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(table))
 
 
 TABLES: dict[str, ToTable] = {
@@ -140,18 +150,12 @@ def _repeats(batch: pa.RecordBatch) -> Ints:
     return repeats
 
 
-def _with_columns(table: str, batch: pa.RecordBatch, more: Mapping[str, object]) -> pa.RecordBatch:
-    """The batch with the table's columns; `more` holds arrays, or values that fill a column."""
-    schema = arrow_schema(table)
+def columns_of(table: str, batch: pa.RecordBatch, more: Mapping[str, object]) -> list[pa.Array]:
+    """The columns of a table, of a batch's; `more` holds arrays, or values that fill a column."""
     columns = []
-    for field in schema:
-        if field.name in more:
-            value = more[field.name]
-            filled = value if isinstance(value, pa.Array) else pa.repeat(value, batch.num_rows)
-            columns.append(filled)
-        else:
-            columns.append(batch.column(field.name))
-    return pa.RecordBatch.from_arrays(
-        [column.cast(field.type) for column, field in zip(columns, schema, strict=True)],
-        schema=schema,
-    )
+    for field in arrow_schema(table):
+        column = more[field.name] if field.name in more else batch.column(field.name)
+        if not isinstance(column, pa.Array):
+            column = pa.repeat(column, batch.num_rows)
+        columns.append(column.cast(field.type))
+    return columns

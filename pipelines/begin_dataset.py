@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from connectors.bigquery.client import TIMEOUT, explained, open_client, retry
+from connectors.bigquery.client import open_client
 from connectors.bigquery.labels import ARCHIVE, GROUPING, NO_ARCHIVE, remember_runs
 from connectors.bigquery.options import UPSERTS
+from connectors.bigquery.query import run as run_query
 from connectors.bigquery.tables import CURRENT
 from connectors.bigquery.tables_there import check_tables
 from connectors.bigquery.uri import Dataset, parse
@@ -71,13 +72,11 @@ def begin_dataset_run(job: Job, inputs: Sequence[str]) -> tuple[Job, Run]:
 
 def _families(client: bigquery.Client, dataset: Dataset) -> list[SlidingWindow]:
     """All windows that have means in the dataset."""
-    tables = [dataset.table(table) for table in TABLE_OF.values()]
     query = "\nUNION DISTINCT\n".join(
-        f"SELECT window_size, window_period FROM `{table}`"  # noqa: S608 - of a checked address
-        for table in tables
+        f"SELECT window_size, window_period FROM {table}"  # noqa: S608 - our names
+        for table in TABLE_OF.values()
     )
-    with explained(f"{dataset.uri} cannot be asked"):
-        rows = list(client.query(query, retry=retry(), timeout=TIMEOUT).result(timeout=600))
+    rows = list(run_query(client, dataset, query, {}, f"{dataset.uri} cannot be asked").result())
     return [
         SlidingWindow(row["window_size"], row["window_period"]) for row in sorted(rows, key=tuple)
     ]

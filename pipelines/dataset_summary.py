@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.bigquery.client import TIMEOUT, explained, open_client, retry
+from connectors.bigquery.client import open_client
+from connectors.bigquery.query import run as run_query
 from connectors.bigquery.uri import parse
 from pipelines.sensor_summary import SensorWindow, window_of
 
 __all__ = ["newest_of_dataset"]
 
-QUERY_SECONDS = 600
 NEWEST_HOUR = """
 WITH newest AS (
   SELECT
     MAX(IF(TIMESTAMP_ADD(hour, INTERVAL 1 HOUR) <= CURRENT_TIMESTAMP(), hour, NULL)) AS past,
     MAX(hour) AS latest
-  FROM `{dataset}.hourly_means`
+  FROM hourly_means
 )
 SELECT region, count, mean, min, max, mean_3h_before, UNIX_SECONDS(hour) AS hour
-FROM `{dataset}.hourly_means` CROSS JOIN newest
+FROM hourly_means CROSS JOIN newest
 WHERE hour = COALESCE(past, latest)
 ORDER BY region_code, quantity
 """
 NEWEST_WINDOW = """
 WITH kind AS (
   SELECT window_size, window_period
-  FROM `{dataset}.sensor_means`
+  FROM sensor_means
   ORDER BY window_size, window_period
   LIMIT 1
 ),
 of_kind AS (
   SELECT means.*
-  FROM `{dataset}.sensor_means` AS means
+  FROM sensor_means AS means
   JOIN kind
     ON means.window_size = kind.window_size AND means.window_period = kind.window_period
 ),
@@ -65,10 +65,7 @@ def newest_of_dataset(uri: str) -> tuple[list[dict[str, Any]], SensorWindow | No
     client = open_client(dataset.project)
 
     def ask(query: str) -> list[dict[str, Any]]:
-        asked = client.query(
-            query.format(dataset=dataset.path), retry=retry(), timeout=TIMEOUT
-        ).result(timeout=QUERY_SECONDS)
-        return [dict(row.items()) for row in asked]
+        job = run_query(client, dataset, query, {}, f"{dataset.uri} cannot be asked")
+        return [dict(row.items()) for row in job.result()]
 
-    with explained(f"{dataset.uri} cannot be asked"):
-        return ask(NEWEST_HOUR), window_of(ask(NEWEST_WINDOW))
+    return ask(NEWEST_HOUR), window_of(ask(NEWEST_WINDOW))

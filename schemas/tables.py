@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-__all__ = ["BIGQUERY_ONLY", "ONCE_A_PLACE", "TABLES", "arrow_schema", "bigquery_schema"]
+__all__ = [
+    "BIGQUERY_ONLY",
+    "ONCE_A_PLACE",
+    "TABLES",
+    "arrow_schema",
+    "bigquery_schema",
+    "unchecked_schema",
+]
 
 FOLDER = Path(__file__).parent / "bigquery"
 BIGQUERY_ONLY = ("failed_rows", "regions")
@@ -70,3 +77,9 @@ def arrow_schema(table: str) -> pa.Schema:
         )
         for column in bigquery_schema(table)
     )
+
+
+@functools.cache
+def unchecked_schema(table: str) -> pa.Schema:
+    """Names and types of `arrow_schema` alone: for rows that are yet to be checked."""
+    return pa.schema(pa.field(field.name, field.type) for field in arrow_schema(table))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.tables import arrow_schema
+from schemas.tables import unchecked_schema
 
 __all__ = ["FAILED_ROWS", "FailedRow", "failed_batch", "json_row", "json_rows"]
 
@@ -61,9 +61,7 @@ def failed_batch(rows: Sequence[FailedRow], run_id: str) -> pa.RecordBatch:
         }
         for each in rows
     ]
-    schema = arrow_schema(FAILED_ROWS).remove_metadata()
-    fields = [pa.field(field.name, field.type) for field in schema]
-    return pa.RecordBatch.from_pylist(listed, schema=pa.schema(fields))
+    return pa.RecordBatch.from_pylist(listed, schema=unchecked_schema(FAILED_ROWS))
 
 
 def json_rows(rows: pa.RecordBatch) -> list[dict[str, Any]]:

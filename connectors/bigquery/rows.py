@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.local_rows import Run, with_times
+from connectors.local_rows import Run, columns_of, with_times
 from connectors.local_store.archive import archive_rows
 from schemas.groupings import REGION, SENSOR
 from schemas.series import TABLE_OF
-from schemas.tables import arrow_schema
+from schemas.tables import unchecked_schema
 
 __all__ = ["INPUTS", "TableRows", "means_rows", "readings_rows", "rejected_rows"]
 
@@ -72,13 +72,6 @@ def _rows_of(
     table: str, batch: pa.RecordBatch, more: Mapping[str, pa.Array | str]
 ) -> pa.RecordBatch:
     """The batch with the table's columns; `more` holds arrays, or texts that fill a column."""
-    schema = arrow_schema(table).remove_metadata()
-    columns = []
-    for field in schema:
-        column = more[field.name] if field.name in more else batch.column(field.name)
-        if isinstance(column, str):
-            column = pa.repeat(column, batch.num_rows)
-        columns.append(column.cast(field.type))
     # A row that lacks what its table requires is found by `checks`, not by Arrow.
-    fields = [pa.field(field.name, field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+    columns = columns_of(table, batch, more)
+    return pa.RecordBatch.from_arrays(columns, schema=unchecked_schema(table))

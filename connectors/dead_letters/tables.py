@@ -60,7 +60,7 @@ def letters_of_bigquery(uri: str, selection: Selection) -> Iterator[list[Letter]
     client = open_client(dataset.project)
     query = _query(f"`{dataset.table(_view(selection))}`")
     with explained(f"the rejected records of {dataset.uri} cannot be read"):
-        job = client.query(query, retry=retry(), timeout=TIMEOUT)
+        job = client.query(query, retry=retry(), job_retry=None, timeout=TIMEOUT)
         for page in job.result(page_size=ROWS, retry=retry(), timeout=TIMEOUT).pages:
             yield _of_rows(page, selection)
 
