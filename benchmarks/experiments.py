@@ -317,6 +317,13 @@ class Bench:
         command = [sys.executable, "-m", "benchmarks.stream_versions", *words]
         return Section.from_dict(json.loads(self.measure(command).output))
 
+    def stream_steps(self, ordered: DataFile) -> Section:
+        """What each step of a stream costs a reading; in a process of its own."""
+        self.say("steps of a stream")
+        command = [sys.executable, "-m", "benchmarks.stream_steps", str(ordered.path)]
+        command += ["--most", str(ordered.counts["readings"])]
+        return Section.from_dict(json.loads(self.measure(command).output))
+
     def steps(self, good: DataFile, bad: DataFile) -> list[Section]:
         """The cost of single steps a reading, and of placing points; in a process of its own."""
         self.say("single steps")

@@ -105,6 +105,7 @@ def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
         bench.with_bad_records([files[recipe] for recipe in by_bad]),
         *bench.steps(files[by_bad[0]], files[by_bad[-1]]),
         bench.remembering(plan.remembered),
+        bench.stream_steps(whole),
     ]
 
 

@@ -211,7 +211,7 @@ def remembering(rate: int = 2000, size: int = 100_000, sensors: int = 0) -> Sect
         f"remembered in {SHARDS} shards and bundles of {size:,}, without a runner.",
         ["Readings", "Pack by identity, ns", "Decide and remember, ns", "Release, ns"],
         [[name, *(f"{taken:.0f}" for taken in cost.values())] for name, cost in costs.items()],
-        [Target("Deciding, remembering and releasing, ns a reading", worst, 1500)],
+        [Target("Deciding, remembering and releasing a reading", worst, 1500, unit="ns")],
     )
 
 

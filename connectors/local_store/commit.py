@@ -228,6 +228,7 @@ class _Commit:
             # What former runs have brought, in windows that they did not compute.
             rows.add(windows_of_index(index, _windows(added)))
         seconds = slice_seconds(_windows(self.families) or [HOURLY])
+        lacking = _windows(set(self.before.families) - self.own_families)
         settled = settle_entries(
             self.folder,
             index,
@@ -236,6 +237,7 @@ class _Commit:
             next_segment(self.before.index),
             seconds,
             ended=not self.stream,
+            difference=bool(lacking),
         )
         own = _windows(self.own_families)
         rows.settle(windows_of_slices(settled.left, own, seconds))
@@ -244,7 +246,6 @@ class _Commit:
             windows_of_slices(settled.displaced, own, seconds),
             windows_of_slices(settled.counted, own, seconds),
         )
-        lacking = _windows(set(self.before.families) - self.own_families)
         rows.add(windows_of_slices(settled.difference, lacking, seconds))
         self.made, self.known = settled.files, settled.known
         index_files = [*self.before.index, *settled.files]

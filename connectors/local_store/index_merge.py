@@ -133,27 +133,27 @@ def useful(rows: pa.RecordBatch, running: Collection[str]) -> pa.RecordBatch:
         running: runs that may bring more entries.
     """
     order, last, _ = version_order(rows)
+    if last.all():
+        return rows.take(pa.array(order))
     owners = rows.column("owner")
     alive = np.array([name in running for name in owners.dictionary.to_pylist()], bool)
-    numbers = np.asarray(owners.indices)
-    kept = last | _newest_of_owner(rows, order, alive[numbers])
-    return rows.take(pa.array(order[kept]))
+    # Where a reading has one entry, that is the newest.
+    several = ~last
+    several[1:] |= ~last[:-1]
+    asked = np.flatnonzero(several & alive[np.asarray(owners.indices)[order]])
+    last[asked] |= _newest_of_owner(rows.take(pa.array(order[asked])))
+    return rows.take(pa.array(order[last]))
 
 
-def _newest_of_owner(rows: pa.RecordBatch, order: np.ndarray, alive: Bools) -> Bools:
-    """By place in the order: whether no later row of its reading and owner follows."""
-    kept = np.zeros(len(order), bool)
-    places = np.flatnonzero(alive[order])
-    if len(places) == 0:
-        return kept
-    chosen = rows.take(pa.array(order[places]))
-    owners = np.asarray(chosen.column("owner").indices)
-    high, low = (np.asarray(chosen.column(name)) for name in INDEXED.names[:2])
-    by_owner = np.lexsort((np.arange(len(places)), owners, low, high))
-    follows = np.zeros(len(places), bool)
-    follows[:-1] = True
+def _newest_of_owner(rows: pa.RecordBatch) -> Bools:
+    """By row, in the order of versions: whether no later one has the same reading and owner."""
+    owners = np.asarray(rows.column("owner").indices)
+    high, low = (np.asarray(rows.column(name)) for name in INDEXED.names[:2])
+    by_owner = np.lexsort((np.arange(len(owners)), owners, low, high))
+    follows = np.ones(max(len(owners) - 1, 0), bool)
     for column in (high, low, owners):
         ordered = column[by_owner]
-        follows[:-1] &= ordered[1:] == ordered[:-1]
-    kept[places[by_owner[~follows]]] = True
-    return kept
+        follows &= ordered[1:] == ordered[:-1]
+    newest = np.ones(len(owners), bool)
+    newest[by_owner[:-1]] = ~follows
+    return newest

@@ -105,6 +105,7 @@ class RunRecord:
         changes: what commits have changed in its balance, class by class.
         files_sha256: of a batch, digest of the names of its files: tells whether it is committed
             again as it was.
+        state: of a stream, a word for the layout of its state, as it said; empty where it did not.
     """
 
     run_id: str
@@ -120,6 +121,7 @@ class RunRecord:
     changes: dict[str, int] = dataclasses.field(default_factory=dict)
     files_sha256: str = ""
     group_by: str = REGION
+    state: str = ""
 
 
 def known_fields(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:

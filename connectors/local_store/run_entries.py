@@ -33,7 +33,8 @@ class Settled:
 
     Attributes:
         left, displaced, cancelled, difference: see `settle.Settlement`, by key and slice.
-        counted: of a stream, the entries by which its own rows will change.
+        counted: of a stream that has displaced something, the entries by which its own rows will
+            change.
         changes: the change of the run's balance.
         files: the files that the index gains: one segment.
         known: entries that the index had of the same readings.
@@ -58,6 +59,7 @@ def settle_entries(
     slice_seconds: int,
     *,
     ended: bool,
+    difference: bool = True,
 ) -> Settled:
     """Settles a run's new entries with the index.
 
@@ -69,14 +71,18 @@ def settle_entries(
         segment: the number of the index's new segment.
         slice_seconds: length of the slices into which the settlement is reduced.
         ended: the run will bring no more entries.
+        difference: whether the difference is asked for; else it is empty.
 
     Raises:
         StoreError: a file cannot be read or written.
     """
-    slices = [SliceAccumulator(slice_seconds, ALL_STATISTICS) for _ in range(5)]
-    left, displaced, cancelled, difference, counted = slices
-    result = Settled(left, displaced, cancelled, difference, counted)
+    left, displaced, cancelled, missing, counted = (
+        SliceAccumulator(slice_seconds, ALL_STATISTICS) for _ in range(5)
+    )
+    result = Settled(left, displaced, cancelled, missing, counted)
     pending: list[pa.RecordBatch] = []
+    own: list[pa.RecordBatch] = []
+    has_displaced = False
 
     def flush() -> None:
         if pending:
@@ -88,14 +94,15 @@ def settle_entries(
             new.column("identity_high").to_numpy(), new.column("identity_low").to_numpy()
         )
         result.known += found.num_rows
-        settlement = settle(new, owner, places, found, ended=ended)
+        settlement = settle(new, owner, places, found, ended=ended, difference=difference)
         result.left.add(settlement.left)
         result.displaced.add(settlement.displaced)
         result.cancelled.add(settlement.cancelled)
         result.difference.add(settlement.difference)
         result.changes.update(settlement.changes)
+        has_displaced |= settlement.displaced.num_rows > 0
         if not ended:
-            result.counted.add(settlement.kept)
+            own.append(settlement.kept)
         needed = settlement.kept.num_rows
         if file is not None and _can_stay(file, settlement.kept, ended=ended):
             flush()
@@ -105,6 +112,9 @@ def settle_entries(
             if sum(part.num_rows for part in pending) >= FILE_ROWS:
                 flush()
     flush()
+    if has_displaced:
+        for kept in own:
+            result.counted.add(kept)
     return result
 
 

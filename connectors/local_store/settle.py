@@ -64,7 +64,13 @@ class Settlement:
 
 
 def settle(
-    new: pa.RecordBatch, owner: str, places: Ints, found: pa.RecordBatch, *, ended: bool
+    new: pa.RecordBatch,
+    owner: str,
+    places: Ints,
+    found: pa.RecordBatch,
+    *,
+    ended: bool,
+    difference: bool = True,
 ) -> Settlement:
     """Settles a run's new entries with those in the index.
 
@@ -75,7 +81,65 @@ def settle(
         found: of schema `INDEXED`, the entries of these readings in the index.
         ended: the run will bring no more entries: those of it that are not the newest are of no
             more use.
+        difference: whether the difference is asked for; else it is empty.
     """
+    known = np.unique(places)
+    standing = np.zeros(new.num_rows, np.int8)
+    kept = np.ones(new.num_rows, bool)
+    if len(known):
+        again = new.take(pa.array(known))
+        settled = _settle_known(again, owner, np.searchsorted(known, places), found)
+        standing[known] = settled.standing
+        kept[known] = settled.arrived if ended else settled.active
+    else:
+        settled = _Known.nothing()
+    differences = [settled.difference if difference else settled.difference.slice(0, 0)]
+    if difference and len(known) < new.num_rows:
+        unknown = np.delete(np.arange(new.num_rows), known)
+        differences.append(_signed(new, unknown, 1))
+    if kept.all():
+        stays = _with_standing(new, standing)
+    else:
+        rows = np.flatnonzero(kept)
+        stays = _with_standing(new.take(pa.array(rows)), standing[rows])
+    return Settlement(
+        settled.left,
+        settled.displaced,
+        settled.cancelled,
+        joined(differences),
+        stays,
+        settled.changes,
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a commit makes of new entries of readings that the index has.
+
+    Attributes:
+        left, displaced, cancelled, difference, changes: see `Settlement`.
+        arrived: which entries are the newest of all.
+        active: which entries say something that the run has not said before.
+        standing: by entry, one of `STANDINGS`.
+    """
+
+    left: pa.RecordBatch
+    displaced: pa.RecordBatch
+    cancelled: pa.RecordBatch
+    difference: pa.RecordBatch
+    changes: Counter[str]
+    arrived: Bools
+    active: Bools
+    standing: Signs
+
+    @classmethod
+    def nothing(cls) -> _Known:
+        """Of no entries."""
+        empty, rows = pa.RecordBatch.from_pylist([], schema=SIGNED), np.zeros(0, bool)
+        return cls(empty, empty, empty, empty, Counter(), rows, rows, np.zeros(0, np.int8))
+
+
+def _settle_known(new: pa.RecordBatch, owner: str, places: Ints, found: pa.RecordBatch) -> _Known:
     winner = _greatest(places, found, new.num_rows)
     mine = np.flatnonzero(_owned(found, owner))
     own = np.full(new.num_rows, -1)
@@ -86,37 +150,37 @@ def settle(
     # What the run counts already, or did before a restart, changes nothing.
     active = (own < 0) | (against_own > 0)
     against = _against(new, np.arange(new.num_rows), found, winner)
-    arrived = active & ((winner < 0) | (against > 0))
+    arrived = active & (against > 0)
     beaten = active & ~arrived
     unchanged, again = _alike(new, found, winner)
     copied = beaten & ((against == 0) | again)
     standing = np.where(copied, DUPLICATE, np.where(beaten, SUPERSEDED, NEW)).astype(np.int8)
 
-    beats = arrived & (winner >= 0)
     former = active & (own >= 0)
     # Where the run replaces its own version and that was the newest, its rows say all.
-    all_own = beats & former & (_against(found, winner, found, own) == 0)
+    all_own = arrived & former & (_against(found, winner, found, own) == 0)
     cancelled = [
-        _signed(found, winner[beats & ~all_own & unchanged], -1),
+        _signed(found, winner[arrived & ~all_own & unchanged], -1),
         _signed(new, np.flatnonzero(beaten & unchanged), -1),
         _signed(found, own[former & ~all_own], 1),
     ]
     difference = [
         _signed(new, np.flatnonzero(arrived & ~unchanged), 1),
-        _signed(found, winner[beats & ~unchanged], -1),
+        _signed(found, winner[arrived & ~unchanged], -1),
     ]
-    kept = np.flatnonzero(arrived if ended else active)
     changes = _moves(new, np.flatnonzero(beaten), standing[beaten], 1)
     changes.update(
         _moves(found, own[former], np.asarray(found.column("standing"))[own[former]], -1)
     )
-    return Settlement(
+    return _Known(
         _signed(new, np.flatnonzero(beaten & ~unchanged), -1),
-        _signed(found, winner[beats & ~all_own & ~unchanged], -1),
+        _signed(found, winner[arrived & ~all_own & ~unchanged], -1),
         joined(cancelled),
         joined(difference),
-        _with_standing(new.take(pa.array(kept)), standing[kept]),
         Counter({name: amount for name, amount in changes.items() if amount}),
+        arrived,
+        active,
+        standing,
     )
 
 

@@ -21,6 +21,7 @@ from connectors.local_store.files import checked_path
 from connectors.local_store.manifest import Manifest, StoredFile
 from connectors.local_store.means_files import MEANS
 from connectors.local_store.patterns import literal_pattern
+from connectors.local_store.records import STREAM
 from schemas.groupings import REGION, SENSOR
 from schemas.series import TABLE_OF
 from schemas.tables import ONCE_A_PLACE, TABLES, arrow_schema
@@ -91,7 +92,9 @@ def _views(folder: Path, manifest: Manifest, state: ArchiveState) -> Iterator[st
     """The views of all tables and of `sql/views`, as statements that create them."""
     for table in TABLES:
         files = manifest.files.get(MEANS if table in ROWS_OF else table, ())
-        once = table in ONCE_A_PLACE and len(manifest.runs) > 1
+        # A stream that has started again after a failure writes what it has read since once more.
+        again = len(manifest.runs) > 1 or any(run.kind == STREAM for run in manifest.runs)
+        once = table in ONCE_A_PLACE and again
         suspects = state.suspects(files) if table == archive_files.TABLE else []
         others = [file for file in files if file not in set(suspects)]
         parts = [_empty(table)]
@@ -140,9 +143,11 @@ def _read(table: str, paths: Sequence[str]) -> str:
 
 
 def _once_a_place(table: str) -> str:
-    """Of the rows that come from one place in the input, those of one run."""
+    """Of the rows that come from one place in the input, one; where no place is told, one run's."""
     place = ", ".join(ONCE_A_PLACE[table])
-    return f"QUALIFY rank() OVER (PARTITION BY {place} ORDER BY run_id) = 1"
+    first = f"OVER (PARTITION BY {place} ORDER BY run_id"
+    told = "strpos(source, '#') > 0"
+    return f"QUALIFY rank() {first}) = 1 AND (NOT {told} OR row_number() {first}, rejected_at) = 1)"
 
 
 def _paths(folder: Path, files: Iterable[StoredFile]) -> list[str]:

@@ -44,7 +44,14 @@ def test_a_quick_run_writes_a_report_without_paths(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     text = output.read_text()
-    for heading in ("Targets", "DuckDB script", "element by element", "Days and order", "Bad"):
+    for heading in (
+        "Targets",
+        "DuckDB script",
+        "element by element",
+        "Days and order",
+        "Bad",
+        "stream costs",
+    ):
         assert heading in text
     assert str(tmp_path) not in text
     assert str(ROOT) not in text
