@@ -11,10 +11,23 @@ import numpy.typing as npt
 from transforms.numbers import Numbers
 from transforms.spans import PADDING, Bools, Bytes, Ints, Spans
 
-__all__ = ["DOUBT", "MISSING", "NULL", "NUMBER", "OTHER", "STRING", "Fault", "Field", "Fields"]
+__all__ = [
+    "DOUBT",
+    "MISSING",
+    "NULL",
+    "NUMBER",
+    "OTHER",
+    "QUOTES_OF_KIND",
+    "STRING",
+    "Fault",
+    "Field",
+    "Fields",
+]
 
 MISSING, NULL, STRING, NUMBER, OTHER = range(5)
 """Kinds of a field's value. OTHER is a boolean, an object or an array."""
+QUOTES_OF_KIND = np.array([0, 2, 4, 2, 2], np.uint8)
+"""Quotation marks of a field by its kind: its key's and its own, not those inside of it."""
 
 DOUBT = "doubt"
 """Stands in place of a reason where only a JSON parser can decide."""

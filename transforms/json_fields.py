@@ -14,8 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.duck import ask
-from transforms.fields import MISSING, NULL, NUMBER, OTHER, STRING, Field, Fields
-from transforms.json_syntax import refuse_dangling_commas, valid_utf8
+from transforms.fields import MISSING, NULL, NUMBER, OTHER, QUOTES_OF_KIND, STRING, Field, Fields
+from transforms.json_syntax import (
+    plain_scalars,
+    refuse_dangling_commas,
+    surely_no_json,
+    valid_utf8,
+)
 from transforms.spans import (
     Bools,
     Bytes,
@@ -35,9 +40,6 @@ KIND_OF_FIRST_BYTE[ord("n")] = NULL
 # NaN, Infinity and -Infinity, in any case, are numbers that are not finite.
 KIND_OF_FIRST_BYTE[np.frombuffer(b"-0123456789NIi", np.uint8)] = NUMBER
 OBJECT, QUOTE, BACKSLASH = ord("{"), ord('"'), ord("\\")
-MARKS_OF_KIND = np.zeros(OTHER + 1, np.uint8)
-MARKS_OF_KIND[[NULL, STRING, NUMBER, OTHER]] = 2, 4, 2, 2
-"""Quotation marks of a field by its kind: its key's and its own, not those inside of it."""
 SAMPLE = 4096
 """Bytes in which letters are looked for at first."""
 FEWEST = 64
@@ -92,8 +94,9 @@ def read_json(records: Spans, keys: tuple[str, ...], likely: tuple[str, ...] = (
     in_two = bool(likely) and len(records) >= FEWEST
     first = likely if in_two else keys
     asked = first if escaped else _possible(first, records.buffer)
-    rows, values = _extract(records, np.flatnonzero(is_utf8), asked)
-    is_json = np.zeros(len(records), bool)
+    is_json = plain_scalars(records)
+    doubtful = is_utf8 & ~is_json & ~surely_no_json(records)
+    rows, values = _extract(records, np.flatnonzero(doubtful), asked)
     is_json[rows] = True
     refuse_dangling_commas(records, is_json)
     if not is_json[rows].all():
@@ -141,7 +144,7 @@ def _marks(fields: Fields, asked: tuple[str, ...], *, escaped: bool) -> Ints:
     """
     marks, inner = np.zeros(len(fields.rows), np.int64), []
     for field in (fields.by_path[path] for path in asked):
-        marks += MARKS_OF_KIND.take(field.kinds)
+        marks += QUOTES_OF_KIND.take(field.kinds)
         others = field.kinds == OTHER
         # Where there are escapes, a mark in the value may be none in the record.
         if others.any() and not escaped:

@@ -58,6 +58,8 @@ class FormatSet:
         format_of: the number of each layout's format.
         has_id, has_sensor, has_place: which layouts have these.
         keys: all paths of messages that are read.
+        numeric: the paths where numbers are wanted, be they strings.
+        exact: those of them whose millionths are wanted.
     """
 
     def __init__(self, formats: Sequence[MessageFormat]) -> None:
@@ -93,6 +95,13 @@ class FormatSet:
             for one in formats
         }
         self.keys = tuple(dict.fromkeys(path for paths in keys.values() for path in paths))
+        self.exact = frozenset(path for known in self.layouts for path in known.layout.values)
+        self.numeric = self.exact.union(
+            known.layout.paths[part]
+            for known in self.layouts
+            for part in ("latitude", "longitude")
+            if part in known.layout.paths
+        )
         self._flat_keys = {
             name: paths for name, paths in keys.items() if not any("." in path for path in paths)
         }

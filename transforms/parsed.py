@@ -33,6 +33,15 @@ class Records:
     texts: Spans
     starts: Ints
 
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, rows: Ints) -> Records:
+        """Some of the records, in a text that holds nothing else."""
+        if len(rows) == len(self):
+            return self
+        return Records(self.texts.take(rows).compact(), self.starts[rows])
+
 
 @dataclass
 class Parsed:
@@ -52,6 +61,12 @@ class Parsed:
     def read(self) -> int:
         """How many readings, good or bad; a message that is wrong as a whole is one."""
         return sum(batch.num_rows for batch in (*self.readings, *self.rejected))
+
+    def extend(self, more: Parsed) -> None:
+        """Adds what another block held."""
+        self.readings += more.readings
+        self.rejected += more.rejected
+        self.too_late += more.too_late
 
     def reject(
         self,

@@ -13,7 +13,17 @@ from transforms.number_shapes import number_shapes
 from transforms.numbers import Numbers, parse_numbers, parse_numbers_until
 from transforms.spans import Bools, Bytes, Ints, Spans, find_byte, gather
 
-__all__ = ["INTEGER_WINDOW", "MAX_RECORD", "Matching", "Step", "Value", "add_literal", "stands"]
+__all__ = [
+    "INTEGER_WINDOW",
+    "MAX_RECORD",
+    "Matching",
+    "Step",
+    "Value",
+    "add_literal",
+    "distance_to",
+    "pieces_of",
+    "stands",
+]
 
 MAX_RECORD = 4096
 """Bytes of the longest record that has a template."""
@@ -158,7 +168,7 @@ class Matching:
         lengths = short.astype(np.int64)
         long = np.flatnonzero((short == window) & self.fits)
         if len(long):
-            lengths[long] = self._length(self.at[long], stop)
+            lengths[long] = distance_to(self.buffer, self.at[long], stop)
         if value.kind == NUMBER and not value.varies and numbers is None:
             rows = np.flatnonzero(again & self.fits)
             if len(rows):
@@ -194,25 +204,32 @@ class Matching:
         self.fields = {key: field.take(rows) for key, field in self.fields.items()}
         return self.rows[rows]
 
-    def _length(self, at: Ints, stop: int) -> Ints:
-        """How far it is to the byte that ends a value; far too long where it is nowhere near."""
-        lengths = np.zeros(len(at), np.int64)
-        rows = np.arange(len(at))
-        for _ in range(MAX_STEPS):
-            place = np.minimum(at[rows] + lengths[rows], len(self.buffer) - STEP)
-            more = find_byte(self.buffer, place, stop)
-            lengths[rows] += more
-            rows = rows[more == STEP]
-            if not len(rows):
-                return lengths
-        lengths[rows] = MAX_RECORD
-        return lengths
+
+def distance_to(buffer: Bytes, at: Ints, stop: int) -> Ints:
+    """How far it is to the byte that ends a value; `MAX_RECORD` where it is nowhere near."""
+    lengths = np.zeros(len(at), np.int64)
+    rows = np.arange(len(at))
+    for _ in range(MAX_STEPS):
+        place = np.minimum(at[rows] + lengths[rows], len(buffer) - STEP)
+        more = find_byte(buffer, place, stop)
+        lengths[rows] += more
+        rows = rows[more == STEP]
+        if not len(rows):
+            return lengths
+    lengths[rows] = MAX_RECORD
+    return lengths
+
+
+def pieces_of(literal: bytes, offset: int = 0) -> list[tuple[int, bytes]]:
+    """A literal that stands at an offset as pieces of 8 bytes at most and where they stand."""
+    return [
+        (offset + begin, literal[begin : begin + WORD]) for begin in range(0, len(literal), WORD)
+    ]
 
 
 def add_literal(steps: list[Step], literal: bytes) -> None:
     """Adds a literal to the last step, or to new ones where it would grow too wide."""
-    for begin in range(0, len(literal), WORD):
-        piece = literal[begin : begin + WORD]
+    for _, piece in pieces_of(literal):
         if steps[-1].width + WORD > MAX_WIDTH:
             steps.append(Step())
         steps[-1].literals.append((steps[-1].width, piece))

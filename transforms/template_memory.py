@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
+from transforms.key_order import KeyOrder
 from transforms.layouts import FormatSet
+from transforms.ordered_records import Ordered, read_in_order
 from transforms.record_template import RecordTemplate
 from transforms.spans import Ints, Spans
 
-__all__ = ["LEARN_EVERY", "Read", "TemplateMemory"]
+__all__ = ["LEARN_EVERY", "OrderMemory", "Read", "TemplateMemory"]
 
 MAX_TEMPLATES = 48
 SAMPLES, MOST_SAMPLES = 8, 32
@@ -27,6 +29,10 @@ RARE = 0.03
 """For a smaller share of a block's records no template is learnt."""
 LEARN_EVERY = 16
 """Blocks from one vain attempt to learn a template to the next."""
+FEWEST = 1024
+"""Fewer records are not read by an order of keys: it would cost more than it saves."""
+WORTH = 0.25
+"""An order of keys is worth its cost where it takes so many of the records."""
 ROUNDS = 8
 """How often, at most, templates are learnt from what is left of a block."""
 
@@ -86,7 +92,8 @@ class TemplateMemory:
             for old, one in wider.items():
                 found[one] = found.get(one, 0.0) + shares.pop(old)
             shares |= found
-            if len(rest) == before or not found or rounds == ROUNDS:
+            few = before - len(rest) < MIN_SHARE * before
+            if few or not found or rounds == ROUNDS:
                 self._learn_in = LEARN_EVERY
         if sum(shares.values()) < MOST_READ:
             # Where most goes the general way all the same, it is cheaper for the rest too.
@@ -104,11 +111,10 @@ class TemplateMemory:
         room: int,
     ) -> tuple[dict[RecordTemplate, RecordTemplate], list[RecordTemplate]]:
         """Wider forms of used templates, by these, and the commonest new ones, from a few rows."""
-        sample = rows[np.unique(np.linspace(0, len(rows) - 1, samples).astype(np.int64))]
         learnt: list[RecordTemplate] = []
         counts = Counter[int]()
-        for row in sample.tolist():
-            template = RecordTemplate.learn(records.text(row), self._formats)
+        for text in _some(records, rows, samples):
+            template = RecordTemplate.learn(text, self._formats)
             if template is None:
                 continue
             alike = [n for n, other in enumerate(learnt) if template.is_like(other)]
@@ -123,6 +129,49 @@ class TemplateMemory:
         }
         new = [n for n, _ in counts.most_common() if not any(map(learnt[n].is_like, known))]
         return wider, [learnt[n] for n in new[: max(room, 0)]]
+
+
+class OrderMemory:
+    """Remembers the order in which a source writes the keys of its objects.
+
+    Args:
+        formats: the formats that its messages may be of.
+
+    Attributes:
+        fewest: fewer records are left to the JSON parser.
+    """
+
+    def __init__(self, formats: FormatSet) -> None:
+        self._formats = formats
+        self.fewest = FEWEST
+        self._order: KeyOrder | None = None
+        self._learn_in = 0
+
+    def read(self, records: Spans) -> Ordered | None:
+        """Reads records that no template has taken.
+
+        Returns:
+            What was read; None where no order is known that most of such records have.
+        """
+        if len(records) < self.fewest:
+            return None
+        self._learn_in -= 1
+        if self._order is None and self._learn_in <= 0:
+            self._learn_in = LEARN_EVERY
+            texts = _some(records, np.arange(len(records)), MOST_SAMPLES)
+            self._order = KeyOrder.learn(texts, self._formats)
+        if self._order is None:
+            return None
+        read = read_in_order(records, self._order)
+        if np.count_nonzero(read.fits) < WORTH * len(records):
+            self._order = None
+        return read
+
+
+def _some(records: Spans, rows: Ints, samples: int) -> Iterator[str]:
+    """The texts of some of the rows."""
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, samples).astype(np.int64))]
+    return map(records.text, chosen.tolist())
 
 
 def _useful(
