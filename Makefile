@@ -10,7 +10,7 @@ MAVEN := mvn --quiet --batch-mode
 PRISM_VERSION := v$(shell sed -n 's/^apache-beam.*==//p' requirements.txt)
 .PHONY: help run test lint audit format types bench lock clean install
 .PHONY: live prism kafka kafka-start kafka-stop kafka-expansion flink-job-server pubsub
-.PHONY: bigquery-emulator flink flink-start flink-stop
+.PHONY: bigquery-emulator flink flink-start flink-stop prometheus bench-stream soak
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -41,6 +41,12 @@ format: $(VENV)/.dev ## Rewrite the code in the project's style.
 bench: $(VENV)/.dev ## Measure against peers and write benchmarks/RESULTS.md (half an hour, 12 GB).
 	$(BIN)/python -m benchmarks.run
 
+bench-stream: $(VENV)/.dev prism kafka flink-job-server ## Measure streams on Flink and Prism; writes benchmarks/RESULTS-streaming.md (3 hours, 20 GB).
+	$(BIN)/python -m benchmarks.streaming all
+
+soak: $(VENV)/.dev kafka flink ## Runs on Flink with faults at random times; each must equal a run without.
+	$(BIN)/python -m tests.faults.soak --runs 20
+
 install: $(VENV)/.run ## Create the environment only.
 
 prism: $(BIN)/prism ## Install Prism, Beam's local runner for streams (needs Go, 2 minutes).
@@ -64,6 +70,8 @@ flink-start: flink ## Start the cluster on 127.0.0.1:8081.
 
 flink-stop: ## Stop it; its checkpoints stay.
 	deploy/flink/stop.sh
+
+prometheus: .cache/prometheus/.done ## Unpack Prometheus and promtool for tests (Debian, Ubuntu).
 
 pubsub: ## Run Google's Pub/Sub emulator (PORT=8085).
 	deploy/pubsub/emulator.sh $(or $(PORT),8085)
@@ -110,6 +118,12 @@ $(KAFKA)/%/.done:
 .cache/bigquery/venv/.done: deploy/bigquery/requirements-emulator.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.cache/prometheus/.done:
+	@command -v apt-get >/dev/null || { echo "Prometheus is taken from Debian's packages, and apt-get is missing"; exit 1; }
+	@mkdir -p $(@D)
+	cd $(@D) && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
 	@touch $@
 
 $(VENV)/bin/python:

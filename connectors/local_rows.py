@@ -42,6 +42,8 @@ class Run:
         windows: size and period, in seconds, of the windows that it computes. A stream must name
             them, for it may commit before it has rows of all of them.
         group_by: what means are grouped by, one of `schemas.groupings.GROUPINGS`.
+        state: of a stream, a word for the layout of its state: one of another layout cannot go on
+            with it.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class Run:
     inputs: tuple[str, ...]
     windows: tuple[tuple[int, int], ...] = ()
     group_by: str = REGION
+    state: str = ""
 
     def record(
         self,
@@ -74,6 +77,7 @@ class Run:
             windows=[list(window) for window in self.windows],
             duplicates=duplicates,
             group_by=self.group_by,
+            state=self.state,
         )
 
 

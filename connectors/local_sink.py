@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.coders import BooleanCoder, PickleCoder
+from apache_beam.coders import BooleanCoder, FloatCoder, PickleCoder, StrUtf8Coder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     BagStateSpec,
@@ -28,12 +29,13 @@ from connectors.local_rows import (
     means_table,
     rejected_table,
 )
-from connectors.local_store import LocalStore, StoredFile
+from connectors.local_store import LocalStore, StoredFile, StoreError
 from connectors.local_store.commit import Committed
 from connectors.local_store.owed import HOLD_SECONDS
 from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
 from connectors.local_writers import WriteEntries, WriteRows
 from transforms.balance import count
+from transforms.measures import set_gauge, update_distribution
 from transforms.payload import Reached
 from transforms.reached import farthest
 from transforms.triggers import all_at_once
@@ -58,7 +60,8 @@ WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(fold
 """Tables whose files are written by a DoFn of their own, and how it is made."""
 
 FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
-WAITING = beam.DoFn.StateParam(ReadModifyWriteStateSpec("waiting", BooleanCoder()))
+DUE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("due", FloatCoder()))
+OWNER = beam.DoFn.StateParam(ReadModifyWriteStateSpec("owner", StrUtf8Coder()))
 ENDED = beam.DoFn.StateParam(ReadModifyWriteStateSpec("ended", BooleanCoder()))
 HELD = beam.DoFn.StateParam(ReadModifyWriteStateSpec("held", PickleCoder()))
 COMMIT = TimerSpec("commit", TimeDomain.REAL_TIME)
@@ -82,7 +85,8 @@ class WriteToStore(beam.PTransform):
     a run that goes on from there leaves nothing out.
 
     What the commit finds out about readings that other runs have brought is added to the counters
-    of the namespace `balance`: `counted` falls, `duplicate` and `superseded` rise.
+    of the namespace `balance`: `counted` falls, `duplicate` and `superseded` rise. The namespace
+    `store` has how many commits there were, how long they took, and when the last one was.
 
     Args:
         folder: the store's folder, which all workers must see.
@@ -164,7 +168,13 @@ def _commit(
     reached: Mapping[str, int] = MappingProxyType({}),
 ) -> Committed:
     record = run.record(files, kind, status, duplicates=duplicates)
+    began = time.monotonic()
     done = LocalStore(folder).commit(record, files, reached)
+    took = round(1000 * (time.monotonic() - began))
+    count("commits", 1, "store")
+    count("commit_milliseconds", took, "store")
+    update_distribution("store", "commit_time", took)
+    set_gauge("store", "last_commit", int(time.time()))
     for name, amount in done.changes.items():
         count(name, amount)
     return done
@@ -189,22 +199,47 @@ class _CommitStream(beam.DoFn):
         self,
         element: tuple[str, StoredFile | Reached],
         files: Any = FILES,
-        waiting: Any = WAITING,
+        due: Any = DUE,
         commit: Any = SET_COMMIT,
         end: Any = SET_END,
+        owner: Any = OWNER,
     ) -> None:
+        self._check_owner(owner)
         files.add(element[1])
-        # A timer that is set again is put off.
-        if not waiting.read():
-            waiting.write(True)
-            commit.set(Timestamp.now() + self._every)
+        # A timer that is set again is put off; but a clock that was wrong may have set it so far
+        # ahead that it would not come for hours.
+        at, soon = due.read(), Timestamp.now() + self._every
+        if at is None or at > float(soon):
+            self._schedule(soon, due, commit)
             end.set(GlobalWindow().max_timestamp())
+
+    def _check_owner(self, owner: Any) -> None:
+        """Makes sure that the state is that of this run.
+
+        Raises:
+            StoreError: it is another run's, whose sums would count once more.
+        """
+        name, mine = owner.read(), self._run.run_id
+        if name is None:
+            owner.write(mine)
+        elif name != mine:
+            msg = (
+                f"the savepoint is of run {name}, and the stream of {self._folder} that was "
+                f"stopped last is {mine}: leave --savepoint_path out, and it goes on where the "
+                "store is"
+            )
+            raise StoreError(msg)
+
+    @staticmethod
+    def _schedule(at: Timestamp, due: Any, commit: Any) -> None:
+        due.write(float(at))
+        commit.set(at)
 
     @on_timer(COMMIT)
     def commit_by_the_clock(
         self,
         files: Any = FILES,
-        waiting: Any = WAITING,
+        due: Any = DUE,
         held: Any = HELD,
         commit: Any = SET_COMMIT,
         owed: Any = SET_OWED,
@@ -219,13 +254,12 @@ class _CommitStream(beam.DoFn):
             yield from self._commit(written, RUNNING, owed, reached)
         # What is cleared here and committed again after a failure changes nothing.
         files.clear()
-        waiting.clear()
+        due.clear()
         # Rejected records of the same bundle may be on their way when this is committed.
         newly = _farthest(written)
         held.write(newly)
         if newly:
-            waiting.write(True)
-            commit.set(Timestamp.now() + self._every)
+            self._schedule(Timestamp.now() + self._every, due, commit)
 
     @on_timer(OWED)
     def commit_what_is_owed(self, owed: Any = SET_OWED, ended: Any = ENDED) -> Iterator[str]:
@@ -237,7 +271,7 @@ class _CommitStream(beam.DoFn):
     def commit_the_rest(
         self,
         files: Any = FILES,
-        waiting: Any = WAITING,
+        due: Any = DUE,
         held: Any = HELD,
         commit: Any = SET_COMMIT,
         owed: Any = SET_OWED,
@@ -248,7 +282,7 @@ class _CommitStream(beam.DoFn):
         reached = {**(held.read() or {}), **_farthest(written)}
         yield from self._commit(written, FINISHED, None, reached)
         files.clear()
-        waiting.clear()
+        due.clear()
         held.clear()
         # A runner may wait for timers by the clock before it says that all is done; and it may
         # fire a timer that is cleared.

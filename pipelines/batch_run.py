@@ -12,11 +12,13 @@ import apache_beam as beam
 
 from connectors.input_files import InputError, match_inputs, open_file, pieces
 from connectors.read_files import BYTES_READ, SOURCE, ReadFiles
+from pipelines.batch_runner import counted_here
 from pipelines.begin_run import begin_run
 from pipelines.job import Job
 from pipelines.local_runner import LocalRunner
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors, progress_bar
+from transforms.balance import Tallies
 
 __all__ = ["run_batch"]
 
@@ -61,10 +63,12 @@ def run_batch(options: argparse.Namespace, arguments: Sequence[str], job: Job) -
         local.workers([(SOURCE, BYTES_READ), ("balance", "read")]) as state,
         progress_bar(plain, state, shown=shown),
     ):
+        tallies = Tallies()
         build(pipeline | "Read" >> ReadFiles(files), spilling_job, run)
         result = pipeline.run()
         result.wait_until_finish()
-    outcome = Outcome.of(run, options.output, result.metrics(), time.monotonic() - began)
+    metrics = tallies if counted_here(local.options) else result.metrics()
+    outcome = Outcome.of(run, options.output, metrics, time.monotonic() - began)
     if outcome.balance["read"] == 0:
         reason = "; ".join(outcome.damaged) or "nothing but blank lines and empty arrays"
         msg = f"the input holds no readings: {reason}"

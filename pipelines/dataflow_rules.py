@@ -35,6 +35,7 @@ ELSEWHERE = {
     "http_key_env": "https is not read on Dataflow",
     "http_timeout": "https is not read on Dataflow",
     "http_give_up": "https is not read on Dataflow",
+    "metrics_port": "Cloud Monitoring has the metrics",
     "format": "a template prints no summary",
     "quiet": "a template prints no summary",
     "verbose": "a template prints no summary",

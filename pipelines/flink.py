@@ -40,6 +40,12 @@ state.checkpoints.dir: {folder}/checkpoints
 restart-strategy.type: none
 """
 
+FOR_A_CLUSTER = """\
+# A JobManager that has died is waited for: for ten minutes.
+rest.retry.max-attempts: 200
+rest.retry.delay: 3000
+"""
+
 
 def find_job_server(named: str | None = None) -> str:
     """The jar: the one that is named, else `FLINK_JOB_SERVER_JAR`, else the one that was built.
@@ -146,12 +152,11 @@ def running_job_server(jar: str, master: str, staged: str | None = None) -> Iter
     command = [*java, "--flink-master", master]
     command += ["--job-port", str(port), "--artifact-port", "0", "--expansion-port", "-1"]
     command += ["--artifacts-dir", staged or folder / "artifacts"]
-    if master == "[local]":
-        conf = folder / "conf"
-        conf.mkdir()
-        text = CONFIGURATION.format(folder=folder.as_uri())
-        (conf / "flink-conf.yaml").write_text(text, "utf-8")
-        command += ["--flink-conf-dir", conf]
+    conf = folder / "conf"
+    conf.mkdir()
+    text = CONFIGURATION.format(folder=folder.as_uri()) if master == "[local]" else FOR_A_CLUSTER
+    (conf / "flink-conf.yaml").write_text(text, "utf-8")
+    command += ["--flink-conf-dir", conf]
     try:
         process = start_child(command, log)
         try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from connectors.input_error import InputError
 from connectors.streams.source import STOP
+from pipelines.stopping import tell
 
 __all__ = [
     "ENDED",
@@ -30,6 +31,8 @@ ANSWER_SECONDS = 10.0
 LOOK_SECONDS = 0.2
 NO_ANSWER = (OSError, ValueError, KeyError, TypeError, http.client.HTTPException)
 ENDED = {"FINISHED", "CANCELED", "FAILED"}
+AGAIN = {404, 500, 503}
+"""What a JobManager answers that does not lead yet, or does not know its jobs yet."""
 
 
 def is_here(master: str) -> bool:
@@ -100,11 +103,9 @@ def stopped_with_sources(master: str, name: str, *, drain: bool) -> Iterator[Non
 
     def watch() -> None:
         while not ended.wait(LOOK_SECONDS):
-            if STOP.is_set():
-                with contextlib.suppress(*NO_ANSWER):
-                    job = job_id(master, name)
-                    if job is not None:
-                        _stop(master, job, drain=drain)
+            # A cluster that is away for a moment, or starts the job again, is asked again.
+            with contextlib.suppress(*NO_ANSWER):
+                if STOP.is_set() and _stopped(master, name, ended, drain=drain):
                     return
 
     thread = threading.Thread(target=watch, name="stops-flink", daemon=True)
@@ -116,9 +117,30 @@ def stopped_with_sources(master: str, name: str, *, drain: bool) -> Iterator[Non
         thread.join(ANSWER_SECONDS)
 
 
-def _stop(master: str, job: str, *, drain: bool) -> None:
+def _stopped(master: str, name: str, ended: threading.Event, *, drain: bool) -> bool:
+    """Asks for a stop with a savepoint; whether there is no need to ask again.
+
+    Raises:
+        OSError, ValueError, KeyError: the cluster does not answer, or not so.
+    """
+    job = job_id(master, name)
+    if job is None:
+        # It has not come there yet, or has ended, or the JobManager is just finding it again.
+        return False
     try:
-        request(master, f"/jobs/{job}/stop", {"drain": drain})
-    except urllib.error.HTTPError:
-        # A cluster without a folder for savepoints, or a job that has not begun.
+        asked = request(master, f"/jobs/{job}/stop", {"drain": drain})
+    except urllib.error.HTTPError as error:
+        if error.code in AGAIN:
+            raise
+        # A cluster without a folder for savepoints.
         request(master, f"/jobs/{job}?mode=cancel", {}, "PATCH")
+        return True
+    savepoint = f"/jobs/{job}/savepoints/{asked['request-id']}"
+    while not ended.wait(LOOK_SECONDS):
+        found = request(master, savepoint)
+        if found["status"]["id"] == "COMPLETED":
+            where = found["operation"].get("location")
+            if where and not drain:
+                tell(f"to go on with the state of this job: --savepoint_path={where}")
+            return "failure-cause" not in found["operation"]
+    return True

@@ -93,6 +93,12 @@ STREAMS = (
         default="1h",
         metavar="TIME",
     ),
+    Option(
+        "metrics_port",
+        "streams on Prism: serve metrics for Prometheus at this port of this machine, or at "
+        "HOST:PORT; by default not",
+        metavar="PORT",
+    ),
 )
 
 HTTP = (

@@ -12,6 +12,7 @@ from connectors.bigquery.uri import parse as parse_dataset
 from connectors.output_error import OutputError
 from connectors.secrets import shown
 from pipelines.option_table import OPTIONS, SAMPLE, Option
+from pipelines.runner_names import check_runner, check_savepoint, with_full_name
 from pipelines.startup import LOCAL_RUNNERS
 from schemas.message_formats import open_formats
 
@@ -24,7 +25,6 @@ __all__ = [
     "parse_options",
 ]
 
-DATAFLOW = "DataflowRunner"
 QUEUES = ("kafka://", "pubsub://")
 """How the outputs begin that are no folders."""
 
@@ -45,7 +45,7 @@ def parse_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[st
         arguments: without the program's name.
 
     Returns:
-        The values of `OPTIONS`, and the arguments that are Beam's.
+        The values of `OPTIONS`, and the arguments that are Beam's, with the runner's full name.
 
     Raises:
         UsageError: an argument is wrong.
@@ -91,7 +91,7 @@ def parse_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[st
     if rest and rest[0] in words:
         msg = f"unexpected argument {rest[0]!r}; inputs are named by --input"
         raise UsageError(msg)
-    return values, rest
+    return values, with_full_name(rest)
 
 
 def check_beam_options(rest: Sequence[str]) -> None:
@@ -102,20 +102,32 @@ def check_beam_options(rest: Sequence[str]) -> None:
     """
     from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415 - slow
 
+    from pipelines.flink_options import given_options  # noqa: PLC0415
+
     parser = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in _subclasses(PipelineOptions):
         if "_add_argparse_args" in vars(options):
             options._add_argparse_args(parser)
     values, unknown = parser.parse_known_args(list(rest))
     named = [word.split("=")[0] for word in unknown if word.startswith("-")]
-    _check_runner(getattr(values, "runner", None), getattr(values, "direct_num_workers", None))
+    workers = getattr(values, "direct_num_workers", None)
+    if workers is not None and workers < 0:
+        msg = f"--direct_num_workers must be 0 (all cores) or more, not {workers}"
+        raise UsageError(msg)
+    runner = getattr(values, "runner", None)
+    try:
+        if runner:
+            check_runner(runner, getattr(values, "job_endpoint", None))
+        check_savepoint(runner, given_options(rest))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if getattr(values, "direct_running_mode", None) == "multi_threading":
         msg = (
             "--direct_running_mode=multi_threading is refused: with it Beam now and then breaks "
             "what it groups; leave it out, and all cores are used"
         )
         raise UsageError(msg)
-    if not unknown or (getattr(values, "runner", None) or "FnApiRunner") not in LOCAL_RUNNERS:
+    if not unknown or (runner or "FnApiRunner") not in LOCAL_RUNNERS:
         return
     wrong = named[0] if named else unknown[0]
     ours = [f"--{option.name}" for option in OPTIONS]
@@ -124,27 +136,6 @@ def check_beam_options(rest: Sequence[str]) -> None:
     hint = f"; did you mean {close[0]}?" if close else "; --help lists the options"
     msg = f"unknown option {wrong}{hint}"
     raise UsageError(msg)
-
-
-def _check_runner(runner: str | None, workers: int | None) -> None:
-    from apache_beam.runners.runner import create_runner  # noqa: PLC0415 - slow
-
-    if workers is not None and workers < 0:
-        msg = f"--direct_num_workers must be 0 (all cores) or more, not {workers}"
-        raise UsageError(msg)
-    if runner is None or runner in LOCAL_RUNNERS:
-        return
-    if runner == DATAFLOW:
-        msg = (
-            f"{DATAFLOW} is given a job by python -m deploy.dataflow.main, which takes the same "
-            "options; deploy/dataflow/README.md says what it needs"
-        )
-        raise UsageError(msg)
-    try:
-        create_runner(runner)
-    except (ValueError, ImportError, AttributeError) as error:
-        msg = f"unknown runner {runner}: {str(error).splitlines()[0]}"
-        raise UsageError(msg) from error
 
 
 def _outputs(outputs: Sequence[str]) -> tuple[str, tuple[str, ...]]:

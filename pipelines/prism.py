@@ -15,7 +15,13 @@ from pathlib import Path
 from connectors.input_error import InputError
 from pipelines.children import free_port, start_child, stop_child
 
-__all__ = ["find_prism", "running_prism"]
+__all__ = ["WHOLE_BUNDLES", "find_prism", "running_prism"]
+
+WHOLE_BUNDLES = "prism_disable_sdf_split"
+"""The experiment that every pipeline on Prism needs. Without it Prism cuts bundles that take long,
+and hands the rest of their elements on while the first part is still at work on the same keys: the
+rest sees state as it was before, and with timers in the bundle elements come twice
+(https://github.com/apache/beam/issues/35771)."""
 
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -36,7 +42,7 @@ def find_prism(named: str | None = None) -> str:
     found = shutil.which(str(Path(sys.executable).parent / "prism")) or shutil.which("prism")
     if found is None:
         msg = (
-            "a stream needs the runner Prism, which is not installed: run `make prism` (it needs "
+            "the runner Prism is not installed, on which streams run: run `make prism` (it needs "
             "Go), name its program by --prism_location, or name another runner"
         )
         raise InputError(msg)

@@ -29,6 +29,8 @@ __all__ = ["build", "main"]
 
 USAGE, FAILURE = 2, 1
 OUR_ERROR = re.compile(r"^(?:\w+\.)*(?:InputError|OutputError|StoreError): (.*)$", re.MULTILINE)
+BY_GRPC = re.compile(r'^\s*details = "(.*?)"\s*\n\s*debug_error_string', re.MULTILINE | re.DOTALL)
+"""What an error of gRPC says, in the midst of many lines."""
 WHILE_RUNNING = re.compile(r" \[while running .*", re.DOTALL)
 
 
@@ -171,9 +173,9 @@ def _run(options: argparse.Namespace, rest: Sequence[str], job: Job) -> int:
 
         return run_stream(options, rest, job, streams).tell(options)
     from pipelines.batch_run import run_batch  # noqa: PLC0415
-    from pipelines.flink import flink_arguments  # noqa: PLC0415
+    from pipelines.batch_runner import batch_arguments  # noqa: PLC0415
 
-    with flink_arguments(rest) as complete:
+    with batch_arguments(rest) as complete:
         return run_batch(options, complete, job).tell(options)
 
 
@@ -191,6 +193,9 @@ def _sentence(error: Exception, left: str) -> str:
     if ours:
         return WHILE_RUNNING.sub("", ours[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = BY_GRPC.findall(text)
+    if said:
+        lines = [f"the runner says: {' '.join(said[-1].split())}"]
     last = WHILE_RUNNING.sub("", lines[-1]) if lines else type(error).__name__
     return f"the job failed: {last}; {left} (--verbose shows where)"
 

@@ -15,11 +15,13 @@ from connectors.streams.readers import finish_reading
 from connectors.streams.written_positions import written_positions
 from pipelines.begin_run import begin_run
 from pipelines.job import Job
+from pipelines.metrics_server import serving_metrics
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors
+from pipelines.savepoints import from_savepoint
 from pipelines.stopping import stopped_by_signals, tell
 from pipelines.stream_progress import stream_progress
-from pipelines.stream_runner import in_this_process, stream_options
+from pipelines.stream_runner import check_streams, in_this_process, stream_options
 from pipelines.stream_sources import StreamSources
 from transforms.balance import Tallies
 
@@ -44,13 +46,17 @@ def run_stream(
         InputError: a source or the runner is wrong.
         OutputError: the dataset of BigQuery cannot be used.
         StoreError: the store cannot be used.
+        UsageError: the runner runs no streams.
     """
     from pipelines.regional_means import build  # noqa: PLC0415 - it imports this one
 
     began = time.monotonic()
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
+    check_streams(runner)
     sources = StreamSources.of(uris, options, job.output, runner)
     store, job, run = begin_run(job, sources.uris)
+    if store is not None:
+        run, arguments = from_savepoint(store, job, run, arguments, tell)
     read = sources.reading(job, options)
     shown = not options.quiet and options.format == "table"
     if not options.verbose:
@@ -66,6 +72,7 @@ def run_stream(
             contextlib.nullcontext() if options.verbose else hidden_errors(),
             stopped_by_signals(tell if shown else lambda _: None),
             stream_progress(shown=shown),
+            serving_metrics(options.metrics_port, tallies, here=in_this_process(beam_options)),
         ):
             ended = False
             try:

@@ -5,19 +5,38 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 
-from connectors.input_error import InputError
 from pipelines.flink import FLINK, flink_arguments
-from pipelines.prism import find_prism, running_prism
+from pipelines.options import UsageError
+from pipelines.prism import WHOLE_BUNDLES, find_prism, running_prism
+from pipelines.runner_names import BUNDLES, DIRECT, IN_PROCESS, PRISM
 
-__all__ = ["in_this_process", "stream_options"]
+__all__ = ["NO_STREAMS", "check_streams", "in_this_process", "stream_options"]
 
-PRISM = "PrismRunner"
 NO_STREAMS = {
-    "FnApiRunner": "it holds every result to the end of the input, and a stream has none",
-    "BundleBasedDirectRunner": "it cannot poll a source",
+    IN_PROCESS: "it holds every result to the end of the input, and a stream has none",
+    BUNDLES: "it cannot poll a source",
 }
+
+
+def check_streams(runner: str | None) -> None:
+    """Refuses a runner that runs no streams.
+
+    Args:
+        runner: as it stands after `--runner`; None for the default.
+
+    Raises:
+        UsageError: it runs none.
+    """
+    if runner in NO_STREAMS:
+        msg = f"{runner} runs no streams: {NO_STREAMS[runner]}; use {PRISM} or {FLINK}"
+        raise UsageError(msg)
 
 
 @contextlib.contextmanager
@@ -32,17 +51,18 @@ def stream_options(arguments: Sequence[str], *, ends: bool = True) -> Iterator[P
         ends: the stream ends by itself.
 
     Raises:
-        InputError: the runner runs no streams, or is not there.
+        InputError: the runner is not there.
+        UsageError: it runs no streams.
     """
     options = PipelineOptions(list(arguments))
     standard, portable = options.view_as(StandardOptions), options.view_as(PortableOptions)
     standard.streaming = True
     runner = standard.runner
-    if runner in {None, "DirectRunner"}:
+    if runner in {None, DIRECT}:
         runner = standard.runner = PRISM
-    if runner in NO_STREAMS:
-        msg = f"{runner} runs no streams: {NO_STREAMS[runner]}; use {PRISM} or {FLINK}"
-        raise InputError(msg)
+    check_streams(runner)
+    if runner == PRISM:
+        options.view_as(DebugOptions).add_experiment(WHOLE_BUNDLES)
     if runner == PRISM and not portable.job_endpoint:
         named = options.get_all_options().get("prism_location")
         with running_prism(find_prism(named)) as address:

@@ -16,11 +16,12 @@ from connectors.streams.read_stream import ReadStream, Watermarks
 from connectors.streams.source import Source
 from connectors.streams.uris import open_source
 from pipelines.job import Job
+from pipelines.runner_names import DIRECT, PRISM
 
 __all__ = ["StreamSources"]
 
 JAVA = "java"
-PRISM = {None, "DirectRunner", "PrismRunner"}
+ON_PRISM = {None, DIRECT, PRISM}
 """What `--runner` names where a stream runs on Prism."""
 
 
@@ -66,7 +67,7 @@ class StreamSources:
             if uri.startswith("kafka:") and options.kafka_reader == JAVA:
                 from connectors.streams.java_kafka import ReadFromKafkaByJava  # noqa: PLC0415
 
-                commit = runner not in PRISM
+                commit = runner not in ON_PRISM
                 read: Any = ReadFromKafkaByJava
                 others.append(read(source, options.kafka_expansion, commit=commit))
                 continue
@@ -79,7 +80,7 @@ class StreamSources:
                 if not dataset:
                     forget_old_readers(LocalStore(store))
             polled.append(source)
-        if runner in PRISM and options.idle == "hold" and polled:
+        if runner in ON_PRISM and options.idle == "hold" and polled:
             lines.append(
                 "Prism keeps one watermark for all parts of a source: a silent part does not hold "
                 "the windows back here, whatever --idle says"
@@ -89,7 +90,7 @@ class StreamSources:
             tuple(others),
             tuple(source.uri for source in sources),
             tuple(lines),
-            runner in PRISM,
+            runner in ON_PRISM,
         )
 
     def reading(self, job: Job, options: argparse.Namespace) -> ReadStream:

@@ -19,6 +19,7 @@ REASONS = (
     "too_large",
     "from_the_future",
     "too_late",
+    "parser_failed",
 )
 
 

@@ -71,12 +71,18 @@ class Tallies:
     def __init__(self) -> None:
         self._before = _now()
 
+    def counters(self) -> dict[tuple[str, str], int]:
+        """All counters that have counted, by namespace and name."""
+        return {
+            key: amount - self._before[key]
+            for key, amount in _now().items()
+            if amount != self._before[key]
+        }
+
     def names_in(self, namespace: str) -> dict[str, int]:
         """The counters of a namespace by name."""
         return {
-            name: amount - self._before[space, name]
-            for (space, name), amount in _now().items()
-            if space == namespace and amount != self._before[space, name]
+            name: amount for (space, name), amount in self.counters().items() if space == namespace
         }
 
 

@@ -25,6 +25,11 @@ class HashIndex:
     def __init__(self) -> None:
         self._table = np.zeros(SMALLEST, np.uint32)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the table."""
+        return self._table.nbytes
+
     def find(self, high: Words, low: Words, rows_high: Words, rows_low: Words) -> Ints:
         """The row of each key.
 

@@ -10,7 +10,6 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
@@ -112,7 +111,9 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> LatestReadings:
         if self._duplicates == "keep":
-            return LatestReadings(pcoll, None)
+            # Prism refuses a transform with nothing in it.
+            as_it_is = beam.Map(lambda batch: batch).with_output_types(pa.RecordBatch)
+            return LatestReadings(pcoll | "Keep" >> as_it_is, None)
         if not pcoll.is_bounded:
             shards = self._shards or STREAM_SHARDS
             return LatestReadings(
@@ -159,7 +160,7 @@ class _ByIdentity(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for piece in self._flush():
-            yield WindowedValue(piece, MAX_TIMESTAMP, (GlobalWindow(),))
+            yield WindowedValue(piece, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
     def _deal_out(self, entries: pa.RecordBatch) -> None:
         for share, part in deal_out(entries, self._shards):

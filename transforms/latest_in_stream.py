@@ -155,6 +155,7 @@ class RememberVersions(beam.DoFn):
                 yield TaggedOutput(tag, output) if tag else output
 
     def finish_bundle(self) -> Iterator[Any]:
+        ShardImages.measure()
         for tag, batch, at in self._flush():
             output = WindowedValue(batch, at, (GlobalWindow(),))
             yield TaggedOutput(tag, output) if tag else output

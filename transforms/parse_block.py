@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from transforms.bare_numbers import read_bare_numbers
 from transforms.blame import UNSURE
 from transforms.check_arrival import ArrivalRule
 from transforms.columns import Columns
+from transforms.fields import Field, Fields
 from transforms.interpret import interpret
 from transforms.json_entries import read_entries
 from transforms.json_fields import JsonPart, read_json
@@ -24,7 +26,7 @@ from transforms.payload import Payload
 from transforms.record_template import RecordTemplate
 from transforms.records import split_lines
 from transforms.spans import PADDING, Bytes, Ints, Spans, padded
-from transforms.template_memory import TemplateMemory
+from transforms.template_memory import OrderMemory, TemplateMemory
 from transforms.template_tree import match_templates
 from transforms.unusual_rows import unusual_rows
 
@@ -36,8 +38,11 @@ caches."""
 FEWEST = 1024
 MOST_AT_ONCE = 4
 """So many times more are read at a time, at most, where there are many templates."""
+FAILED = "the parser fails at it with {}: a fault of this program"
 MOST = 0.8
 """Where so many of the records are of one layout, it is cheaper to read all by it."""
+
+_log = logging.getLogger(__name__)
 
 
 class BlockParser:
@@ -68,6 +73,7 @@ class BlockParser:
         self._causes = Causes()
         self._rules = Rules(self._formats, self._causes, arrival_rule, hash_raw)
         self._memory = TemplateMemory(self._formats)
+        self._orders = OrderMemory(self._formats)
 
     def parse_payload(self, payload: Payload) -> Parsed:
         """Reads what a source has brought.
@@ -138,15 +144,52 @@ class BlockParser:
         outcome = Outcome(self._rules, origin)
         if not len(records):
             return outcome.parsed
+        try:
+            self._read_all(records, outcome, lines=lines)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # A stream would bring the same block again and again.
+            _log.exception("%s: the parser fails; the records are read one by one", origin.place)
+            return self._piecemeal(records, origin, error)
+        return outcome.parsed
+
+    def _read_all(self, records: Spans, outcome: Outcome, *, lines: bool) -> None:
         if self._formats.formats[0].bare:
             self._by_value(records, outcome)
-            return outcome.parsed
+            return
         rest = self._by_template(records, outcome, lines=lines)
-        if len(rest) == len(records):
-            self._by_json(Records(records, records.starts), outcome)
-        elif len(rest):
-            left = records.take(rest)
-            self._by_json(Records(left.compact(), left.starts), outcome)
+        if not len(rest):
+            return
+        left = Records(records, records.starts).take(rest)
+        left = left.take(self._by_order(left, outcome, lines=lines))
+        if len(left):
+            self._by_json(left, outcome)
+
+    def _piecemeal(self, records: Spans, origin: Origin, error: Exception) -> Parsed:
+        """Reads half and half, and so on, by the general way: what it fails at is rejected."""
+        outcome = Outcome(self._rules, origin)
+        if len(records) > 1:
+            middle = len(records) // 2
+            for half in (records.take(np.s_[:middle]), records.take(np.s_[middle:])):
+                outcome.parsed.extend(self._piece(half, origin))
+        else:
+            cause = self._causes.number("parser_failed", FAILED.format(type(error).__name__))
+            whole = Records(records.compact(), records.starts)
+            outcome.refuse(np.zeros(1, np.int64), np.array([cause], np.uint16), whole)
+        return outcome.parsed
+
+    def _piece(self, records: Spans, origin: Origin) -> Parsed:
+        outcome = Outcome(self._rules, origin)
+        try:
+            if self._formats.formats[0].bare:
+                self._by_value(records, outcome)
+            else:
+                self._by_json(Records(records.compact(), records.starts), outcome)
+        except MemoryError:
+            raise
+        except Exception as error:
+            return self._piecemeal(records, origin, error)
         return outcome.parsed
 
     def _by_template(
@@ -200,6 +243,19 @@ class BlockParser:
         taken = np.bincount(template_of[fitting_and_sure], minlength=len(templates))
         others = np.delete(rows, fits[fitting_and_sure])
         return others, dict(enumerate(taken.tolist()))
+
+    def _by_order(self, records: Records, outcome: Outcome, *, lines: bool) -> Ints:
+        """Adds the flat objects whose keys come in the usual order; returns the rows left."""
+        every, read = np.arange(len(records)), self._orders.read(records.texts)
+        if read is None:
+            return every
+        fitting = read.rows[read.fits]
+        unusual = unusual_rows(records.texts, fitting, read.quotes[read.fits], lines=lines)
+        sure = read.fits & ~unusual[read.rows]
+        missing = Field.missing(len(read.rows), records.texts.buffer)
+        by_path = {path: read.fields.get(path, missing) for path in self._formats.keys}
+        self._by_layout(JsonPart(Fields(read.rows, by_path), sure), outcome, records)
+        return np.delete(every, read.rows[sure])
 
     def _by_json(self, records: Records, outcome: Outcome) -> None:
         """Adds records of any kind as what they are."""

@@ -18,6 +18,7 @@ from transforms.allocator import keep_freed_memory
 from transforms.balance import REASONS, count
 from transforms.batches import stamped
 from transforms.check_arrival import ArrivalRule
+from transforms.measures import measure_arrivals
 from transforms.parse_block import BlockParser
 from transforms.parsed import Parsed
 from transforms.payload import Oversized, Payload
@@ -63,7 +64,7 @@ class ParseReadings(beam.PTransform[beam.PCollection[Message], ParsedReadings]):
 
     What each field must be, and the reasons of rejection, are in docs/messages.md. The counters
     `read`, `rejected` and `too_late` of the namespace `balance` count readings; a message that is
-    wrong as a whole is one.
+    wrong as a whole is one. The histogram `latency/event_to_arrival` has how late they came.
 
     Args:
         message_format: how the messages are written: `auto` (each message is read by the format
@@ -210,8 +211,10 @@ def _outputs(parsed: Parsed, window: Any) -> Iterator[Any]:
     """The batches as a DoFn yields them: readings stay in the window of their messages."""
     count("read", parsed.read)
     for batch in parsed.readings:
+        measure_arrivals(batch)
         yield _in_window(batch, window)
     for batch in parsed.too_late:
+        measure_arrivals(batch)
         yield TaggedOutput(TOO_LATE, _in_window(batch, window))
     for batch in parsed.rejected:
         for reason in batch.column("reason").value_counts().to_pylist():

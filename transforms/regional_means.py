@@ -8,7 +8,6 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
@@ -158,7 +157,7 @@ class _ReduceSlices(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for shard in self._slices.flush(SHARDS):
-            yield WindowedValue(shard, MAX_TIMESTAMP, (GlobalWindow(),))
+            yield WindowedValue(shard, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 
 class _MakeWindows(beam.DoFn):

@@ -11,6 +11,7 @@ lateness that is allowed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
+from transforms.arrivals import UNKNOWN, Waits, oldest_arrival, stamped_change, unstamped
 from transforms.balance import count
 from transforms.grouping import grouped
 from transforms.panes import (
@@ -41,7 +43,7 @@ from transforms.statistics import Statistic
 from transforms.triggers import Triggers, all_at_once
 from transforms.windows import SlidingWindow
 
-__all__ = ["StreamedMeans"]
+__all__ = ["ReduceSlices", "StreamedMeans"]
 
 TimedChange: TypeAlias = tuple[str, bytes]
 """Timing of a pane, and what it changes."""
@@ -83,13 +85,16 @@ class StreamedMeans(
         self._triggers, self._group_by, self._partials = triggers, group_by, partials
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        reduce_slices = beam.ParDo(_ReduceSlices(self._slice, self._statistics, self._group_by))
+        reduce_slices = beam.ParDo(ReduceSlices(self._slice, self._statistics, self._group_by))
         changes = (
             pcoll
             | "AllTime" >> all_at_once()
             | "ReduceSlices" >> reduce_slices.with_output_types(tuple[SliceKey, bytes])
         )
-        panes = [self._panes(changes, window) for window in sorted(set(self._windows))]
+        windows = sorted(set(self._windows))
+        # Where windows overlap, a late reading is in several of them.
+        least = min(windows, key=lambda window: (window.size // window.period, window.size))
+        panes = [self._panes(changes, window, late=window == least) for window in windows]
         # When the runner has given out a window's last pane, nothing can come any more.
         keep = self._triggers.runner_lateness + DAY
         totals = beam.ParDo(_AddUp(self._statistics, keep))
@@ -101,9 +106,11 @@ class StreamedMeans(
             | "GatherRows" >> rows.with_output_types(pa.RecordBatch)
         )
 
-    def _panes(self, changes: beam.PCollection, window: SlidingWindow) -> beam.PCollection:
+    def _panes(
+        self, changes: beam.PCollection, window: SlidingWindow, *, late: bool
+    ) -> beam.PCollection:
         name = f"{window.size}_{window.period}"
-        changes_of = beam.ParDo(_ChangesOf(window, self._statistics))
+        changes_of = beam.ParDo(_ChangesOf(window, self._statistics, late=late))
         return (
             changes
             | f"Windows_{name}" >> self._triggers.windows(window)
@@ -113,7 +120,7 @@ class StreamedMeans(
         )
 
 
-class _ReduceSlices(beam.DoFn):
+class ReduceSlices(beam.DoFn):
     """Adds up the changes of a whole bundle: a stream's runner does not before it shuffles."""
 
     def __init__(self, seconds: int, statistics: Sequence[Statistic], group_by: str) -> None:
@@ -122,10 +129,12 @@ class _ReduceSlices(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._slices = SliceAccumulator(self._seconds, self._statistics)
+        self._arrived = UNKNOWN
 
     def process(self, element: pa.RecordBatch) -> None:
         for name, amount in row_classes(element).items():
             count(name, amount)
+        self._arrived = min(self._arrived, oldest_arrival(element))
         self._slices.add(grouped(element, self._group_by))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -137,7 +146,8 @@ class _ReduceSlices(beam.DoFn):
                 # All of a slice lies in the same windows. Its last moment is never behind the
                 # watermark where one of its readings is not.
                 at = Timestamp(micros=(number + 1) * self._seconds * 1_000_000 - 1)
-                yield WindowedValue((key, row), at, (GlobalWindow(),))
+                change = stamped_change(row, self._arrived)
+                yield WindowedValue((key, change), at, (GlobalWindow(),))
 
 
 def _partials(batch: pa.RecordBatch) -> dict[str, Any]:
@@ -154,13 +164,22 @@ def _partials(batch: pa.RecordBatch) -> dict[str, Any]:
 
 
 class _ChangesOf(beam.DoFn):
-    """Panes as single changes, by key and window, in the order in which they fired."""
+    """Panes as single changes, by key and window, in the order in which they fired.
 
-    def __init__(self, window: SlidingWindow, statistics: Sequence[Statistic]) -> None:
-        self._window, self._partials = window, PartialRows(statistics)
+    Args:
+        window: the window.
+        statistics: what is kept.
+        late: count the readings of late panes.
+    """
+
+    def __init__(
+        self, window: SlidingWindow, statistics: Sequence[Statistic], *, late: bool = False
+    ) -> None:
+        self._window, self._partials, self._counts_late = window, PartialRows(statistics), late
 
     def start_bundle(self) -> None:
         self._fired: list[tuple[int, WindowedValue]] = []
+        self._late = 0
 
     def process(
         self,
@@ -170,14 +189,18 @@ class _ChangesOf(beam.DoFn):
         pane: Any = beam.DoFn.PaneInfoParam,
     ) -> None:
         key, values = element
-        changes = list(values)
+        changes, arrived = unstamped(values, self._partials.size)
         # At the watermark a pane comes even if nothing has changed; some runners give out more.
         if changes:
             where = (key, int(window.start), self._window.size, self._window.period)
-            change = (TIMINGS.get(pane.timing, "on_time"), self._partials.merged(changes))
+            timing, merged = TIMINGS.get(pane.timing, "on_time"), self._partials.merged(changes)
+            if self._counts_late and timing == "late":
+                self._late += max(0, self._partials.held(merged) or 0)
+            change = (timing, stamped_change(merged, arrived))
             self._fired.append((pane.index, WindowedValue((where, change), timestamp, (window,))))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        count("readings", self._late, "late")
         # Prism brings panes that fire together in any order.
         for _, fired in sorted(self._fired, key=itemgetter(0)):
             yield fired
@@ -192,7 +215,14 @@ class _AddUp(beam.DoFn):
     """
 
     def __init__(self, statistics: Sequence[Statistic], keep: int) -> None:
-        self._total, self._keep = RunningTotal(PartialRows(statistics)), keep
+        self._partials, self._keep = PartialRows(statistics), keep
+        self._total = RunningTotal(self._partials)
+
+    def start_bundle(self) -> None:
+        self._waits = Waits()
+
+    def finish_bundle(self) -> None:
+        self._waits.observe()
 
     def process(
         self,
@@ -201,13 +231,15 @@ class _AddUp(beam.DoFn):
         timer: Any = TIMER,
     ) -> Iterator[Pane]:
         where, (timing, change) = element
+        changes, arrived = unstamped([change], self._partials.size)
         before = total.read()
         if before is None:
             _, start, size, _ = where
             timer.set(Timestamp(start + size + self._keep))
-        state, due = self._total.add(before, [change])
+        state, due = self._total.add(before, changes)
         total.write(state)
         if due is not None:
+            self._waits.add(arrived)
             yield where, timing, due
 
     @on_timer(FORGET)
@@ -239,4 +271,6 @@ class _GatherRows(beam.DoFn):
 
     def _rows(self) -> pa.RecordBatch:
         panes, self._panes = self._panes, []
+        for timing, number in Counter(timing for _, timing, _ in panes).items():
+            count(timing, number, "panes")
         return pane_rows(panes, self._statistics, partials=self._partials)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
+from transforms.measures import set_gauge
 from transforms.packed_series import Series
 from transforms.version_memory import VersionMemory
 
@@ -61,3 +62,10 @@ class ShardImages:
                 cls._all.pop(key, None)
         for owner in set(cls._series) - {owner for owner, _ in list(cls._all)}:
             cls._series.pop(owner, None)
+
+    @classmethod
+    def measure(cls) -> None:
+        """Sets the gauges `state/versions` and `state/bytes` of this process."""
+        sizes = [memory.size for _, memory, _ in list(cls._all.values())]
+        set_gauge("state", "versions", sum(rows for rows, _ in sizes))
+        set_gauge("state", "bytes", sum(size for _, size in sizes))

@@ -94,6 +94,11 @@ class VersionMemory:
         return self._lasting(self._held) if self._has_old else self._held
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Rows in memory, with some that need not be remembered any more; and their bytes."""
+        return self._size, self._store.nbytes + self._index.nbytes
+
+    @property
     def names(self) -> Sequence[Name]:
         """What the series are called."""
         return self._series.names

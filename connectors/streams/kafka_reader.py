@@ -96,8 +96,14 @@ class KafkaReader:
         self._end = -1
         self._ask_at = 0.0
         self._waiting_since: float | None = None
+        # A job that is started again may read here while its former attempt does not know it yet.
+        self._lock = threading.Lock()
 
     def poll(self, position: int, timeout: float) -> Poll:
+        with self._lock:
+            return self._poll(position, timeout)
+
+    def _poll(self, position: int, timeout: float) -> Poll:
         if not self._given <= position <= self._next or self._next < 0:
             self._go_to(position)
         messages = self._consumer.consume(MOST, timeout)

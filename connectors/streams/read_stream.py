@@ -12,15 +12,15 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from connectors.streams.event_times import EventTimes
 from connectors.streams.positions import positions_of
-from connectors.streams.readers import open_reader
+from connectors.streams.readers import OpenReader, open_reader
 from connectors.streams.source import ENDLESS, STOP, Part, Poll, Reader, Source
+from connectors.streams.source_metrics import measure_part
 from transforms.balance import count
 from transforms.payload import Payload, Reached
 
@@ -33,6 +33,12 @@ BUNDLE_SECONDS = 0.5
 POLL_SECONDS = 0.1
 REST_SECONDS = 0.1
 """How long a reader rests that has found nothing."""
+
+AHEAD_SECONDS = 43_200.0
+"""How far the watermark of an idle part may be ahead of what it has brought, besides the time that
+has passed since. Where a topic is filled with what happened long ago, or a clock is wrong, the
+clock says nothing of what is still to come, and the runner would drop it: it keeps a window for at
+least a day more than readings may be late (`Triggers.margin`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +81,8 @@ class ReadStream(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]])
 
     Of the namespace `source`, the counters `messages` and `bytes_read` count what was read,
     `idle_polls` how often a part was found idle, and the distribution `lag` says how many messages
-    were waiting behind each poll.
+    were waiting behind each poll. Gauges of the namespaces `lag` and `watermark` say how many wait
+    now, and where the watermark is, for each part.
 
     Args:
         sources: the sources.
@@ -206,14 +213,16 @@ class _Read(beam.DoFn):
                     # Whoever goes on here reads it again; this reader goes back if that is it.
                     return
                 opened.busy = time.monotonic()
+                opened.arrived = _newest_arrival(poll.payload) or opened.arrived
                 yield self._output(poll, part, estimator)
             position = poll.position
             self._tell(opened.reader, part, poll, finalizer)
+            measure_part(part.name, poll.lag, estimator.current_watermark())
             idle = time.monotonic() - opened.busy
             if poll.caught_up and self._may_stop(idle):
                 break
             if poll.payload is None and poll.caught_up:
-                self._follow_clock(idle, estimator)
+                self._follow_clock(idle, opened, estimator)
             looked_enough = poll.payload is None or poll.wait or time.monotonic() >= until
             if looked_enough and position < end:
                 rest = poll.wait or (0 if poll.payload else REST_SECONDS)
@@ -241,24 +250,37 @@ class _Read(beam.DoFn):
         if before is None or watermark > before:
             estimator.set_watermark(watermark)
 
-    def _follow_clock(self, idle: float, estimator: Any) -> None:
-        if idle >= self._watermarks.idle_after:
-            count("idle_polls", 1, "source")
-            if self._watermarks.idle == "clock":
-                self._advance(time.time() - self._watermarks.out_of_orderness, estimator)
+    def _follow_clock(self, idle: float, opened: OpenReader, estimator: Any) -> None:
+        if idle < self._watermarks.idle_after:
+            return
+        count("idle_polls", 1, "source")
+        if self._watermarks.idle == "clock":
+            now, before = time.time(), estimator.current_watermark()
+            if opened.arrived is None and before is not None and before > MIN_TIMESTAMP:
+                # Opened anew. It may have been idle before, and so ahead already.
+                opened.arrived = float(before) - AHEAD_SECONDS + 3600
+            if opened.arrived is not None:
+                now = min(now, opened.arrived + idle + AHEAD_SECONDS)
+            self._advance(now - self._watermarks.out_of_orderness, estimator)
 
     def _may_stop(self, idle: float) -> bool:
         return self._stop_when_idle is not None and idle >= self._stop_when_idle
 
     def _tell(self, reader: Reader, part: Part, poll: Poll, finalizer: Any) -> None:
-        if poll.lag is not None:
-            Metrics.distribution("source", "lag").update(poll.lag)
         if self._positions is not None:
             stored = self._positions.recent().get(part.name)
             if stored is not None:
                 reader.stored(stored)
         elif poll.payload is not None and finalizer is not None:
             finalizer.register(lambda: reader.stored(poll.position))
+
+
+def _newest_arrival(payload: Payload) -> float | None:
+    """When the newest message of a payload arrived, in seconds; None where that is not known."""
+    if payload.messages is None:
+        return None if payload.arrived_at is None else payload.arrived_at / 1e6
+    arrivals = payload.messages.arrived_at
+    return float(arrivals.max()) / 1e6 if len(arrivals) else None
 
 
 class _ReadFinalized(_Read):

@@ -23,10 +23,13 @@ class OpenReader:
     Attributes:
         reader: the reader.
         busy: when it last found something, by `time.monotonic`.
+        arrived: when the newest message that it found had arrived, in seconds since the epoch; None
+            where it has found none.
     """
 
     reader: Reader
     busy: float
+    arrived: float | None = None
 
 
 _open: dict[tuple[str, str], OpenReader] = {}

@@ -4,7 +4,10 @@
 #   FLINK_DATA      checkpoints, logs and process ids          (.cache/flink/data)
 #   FLINK_PORT      where jobs are submitted, and the web page (8081)
 #   FLINK_RPC_PORT  where the JobManager is told things        (6123)
+#   FLINK_METRICS_PORTS  from which each takes one for Prometheus (9249-9260)
 #   FLINK_CONF      a file of further or other settings
+#   FLINK_HA        zookeeper: starts a ZooKeeper, too, and jobs survive their JobManager
+#   FLINK_ZOOKEEPER_PORT  where it is asked                    (2181)
 # What runs already is left alone: after a crash it starts what is missing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,6 +16,10 @@ libs=${FLINK_LIBS:-$cache/libs}
 data=${FLINK_DATA:-$cache/data}
 port=${FLINK_PORT:-8081}
 rpc=${FLINK_RPC_PORT:-6123}
+metrics=${FLINK_METRICS_PORTS:-9249-9260}
+ha=${FLINK_HA:-}
+zookeeper_port=${FLINK_ZOOKEEPER_PORT:-2181}
+zookeeper=org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer
 jobmanager=org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint
 taskmanager=org.apache.flink.runtime.taskexecutor.TaskManagerRunner
 
@@ -23,8 +30,21 @@ command -v curl >/dev/null || fail "curl is missing"
 compgen -G "$libs/flink-runtime-1*.jar" >/dev/null || fail "no jars in $libs; run: make flink"
 mkdir -p "$data/conf" "$data/tmp" "$data/checkpoints" "$data/savepoints"
 data=$(cd "$data" && pwd)
-sed -e "s|@REST_PORT@|$port|g" -e "s|@RPC_PORT@|$rpc|g" -e "s|@DATA@|$data|g" \
-  "$here/cluster/flink-conf.yaml" > "$data/conf/flink-conf.yaml"
+fill() {
+  sed -e "s|@REST_PORT@|$port|g" -e "s|@RPC_PORT@|$rpc|g" -e "s|@DATA@|$data|g" \
+    -e "s|@METRICS_PORTS@|$metrics|g" -e "s|@ZOOKEEPER_PORT@|$zookeeper_port|g" "$here/cluster/$1"
+}
+fill flink-conf.yaml > "$data/conf/flink-conf.yaml"
+parts=(jobmanager taskmanager)
+case $ha in
+  '') ;;
+  zookeeper)
+    parts=(zookeeper "${parts[@]}")
+    mkdir -p "$data/ha"
+    fill zoo.cfg > "$data/conf/zoo.cfg"
+    fill high-availability.yaml >> "$data/conf/flink-conf.yaml" ;;
+  *) fail "FLINK_HA can be zookeeper or nothing, not $ha" ;;
+esac
 # Of a setting that stands there twice, the last counts.
 if [ -n "${FLINK_CONF:-}" ]; then cat "$FLINK_CONF" >> "$data/conf/flink-conf.yaml"; fi
 
@@ -46,22 +66,27 @@ start() {
   # In a session of its own, an interrupt of the terminal does not reach it.
   $(command -v setsid || true) java "$@" "${opens[@]}" \
     -Djava.io.tmpdir="$data/tmp" -Dlog4j2.configurationFile="$here/cluster/log4j2.properties" -cp "$libs/*" \
-    "$class" --configDir "$data/conf" ${more[@]+"${more[@]}"} \
+    "$class" "${words[@]}" \
     >> "$data/$name.log" 2>&1 < /dev/null &
   echo "$!" > "$data/$name.pid"
 }
 
-more=(--executionMode cluster)
+if [ -n "$ha" ]; then
+  words=(--zkConfigFile "$data/conf/zoo.cfg" --peerId 1)
+  start zookeeper "$zookeeper" -Xmx128m
+fi
+words=(--configDir "$data/conf" --executionMode cluster)
 start jobmanager "$jobmanager" -Xmx768m
-more=()
+words=(--configDir "$data/conf")
 start taskmanager "$taskmanager" -Xmx768m -XX:MaxDirectMemorySize=512m -XX:MaxMetaspaceSize=512m
 
-stop_both() { FLINK_DATA=$data "$here/stop.sh" >/dev/null || true; }
+# With high availability what runs stays: jobs go on when the rest has been mended.
+stop_all() { [ -n "$ha" ] || FLINK_DATA=$data "$here/stop.sh" >/dev/null || true; }
 
 for _ in $(seq 600); do
-  for name in jobmanager taskmanager; do
+  for name in "${parts[@]}"; do
     if ! kill -0 "$(cat "$data/$name.pid")" 2>/dev/null; then
-      stop_both
+      stop_all
       tail -n 5 "$data/$name.log" >&2
       fail "the $name has ended; see $data/$name.log"
     fi
@@ -75,5 +100,5 @@ for _ in $(seq 600); do
   esac
   sleep 0.1
 done
-stop_both
+stop_all
 fail "the cluster did not answer within a minute; see $data/*.log"

@@ -7,4 +7,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 data=${FLINK_DATA:-$here/../../.cache/flink/data}
 stop_process taskmanager "$data/taskmanager.pid" runtime.taskexecutor.TaskManagerRunner
 stop_process jobmanager "$data/jobmanager.pid" entrypoint.StandaloneSessionClusterEntrypoint
-rm -rf "$data/tmp"
+stop_process zookeeper "$data/zookeeper.pid" zookeeper.FlinkZooKeeperQuorumPeer
+# With high availability, jobs would come back with the next start.
+rm -rf "$data/tmp" "$data/ha" "$data/zookeeper"

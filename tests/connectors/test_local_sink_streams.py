@@ -155,7 +155,7 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     for number in range(2):
         rows = pa.Table.from_pylist([REJECTED | {"raw": f"bad {number}"}], schema=schema)
         element = "store", store.write("rejected_readings", rows)
-        assert committer.process(element, files, waiting, commit, end) is None
+        assert committer.process(element, files, waiting, commit, end, State()) is None
     assert (len(files), len(commit), len(end)) == (2, 1, 1)
     assert 2 < float(commit[0]) - time.time() <= 2.5
     assert end == [GlobalWindow().max_timestamp()]
@@ -185,7 +185,7 @@ def test_how_far_a_source_was_read_is_committed_after_what_it_brought(committer,
     owed = Timer()
     tick = files, waiting, held, commit, owed, State()
     for reached in (Reached("topic/0", 7), Reached("topic/1", 2), Reached("topic/0", 5)):
-        committer.process(("store", reached), files, waiting, commit, end)
+        committer.process(("store", reached), files, waiting, commit, end, State())
     list(committer.commit_by_the_clock(*tick))
     assert store.positions() == {}
     # The next commit comes by itself, though nothing more is written.
@@ -193,8 +193,8 @@ def test_how_far_a_source_was_read_is_committed_after_what_it_brought(committer,
     list(committer.commit_by_the_clock(*tick))
     assert store.positions() == {"topic/0": 7, "topic/1": 2}
     assert len(commit) == 2
-    committer.process(("store", Reached("topic/1", 9)), files, waiting, commit, end)
-    committer.process(("store", Reached("topic/0", 6)), files, waiting, commit, end)
+    committer.process(("store", Reached("topic/1", 9)), files, waiting, commit, end, State())
+    committer.process(("store", Reached("topic/0", 6)), files, waiting, commit, end, State())
     list(committer.commit_the_rest(*tick))
     assert store.positions() == {"topic/0": 7, "topic/1": 9}
 

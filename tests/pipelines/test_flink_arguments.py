@@ -47,8 +47,18 @@ class Cluster(http.server.BaseHTTPRequestHandler):
     version = "1.19.0"
     stops = True
     asked: list = []  # noqa: RUF012
+    away = 0
+    fails = 0
 
     def do_GET(self):
+        if Cluster.away:
+            Cluster.away -= 1
+            self.answer(503, {})
+            return
+        if "/savepoints/" in self.path:
+            cause = {"failure-cause": {}} if len(self.asked) <= self.fails else {}
+            self.answer(200, {"status": {"id": "COMPLETED"}, "operation": cause})
+            return
         overview = {
             "jobs": [
                 {"jid": "old", "name": "mine", "state": "FAILED", "start-time": 3},
@@ -62,7 +72,7 @@ class Cluster(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.asked.append((self.command, self.path, body))
-        self.answer(202 if self.stops else 400, {})
+        self.answer(202 if self.stops else 400, {"request-id": "7"})
 
     def do_PATCH(self):
         self.asked.append((self.command, self.path))
@@ -82,6 +92,7 @@ class Cluster(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def cluster():
     Cluster.asked, Cluster.stops, Cluster.version = [], True, "1.19.0"
+    Cluster.away = Cluster.fails = 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -263,6 +274,16 @@ def test_an_interrupt_stops_the_job_with_a_savepoint(cluster, drain):
         wait(lambda: Cluster.asked)
     STOP.clear()
     assert Cluster.asked == [("POST", "/jobs/new/stop", {"drain": drain})]
+
+
+def test_a_cluster_that_is_away_or_starts_the_job_again_is_asked_again(cluster):
+    Cluster.away, Cluster.fails = 2, 1
+    with stopped_with_sources(cluster, "mine", drain=True):
+        STOP.set()
+        wait(lambda: len(Cluster.asked) == 2)
+    STOP.clear()
+    assert Cluster.away == 0
+    assert Cluster.asked == 2 * [("POST", "/jobs/new/stop", {"drain": True})]
 
 
 def test_a_job_that_takes_no_savepoint_is_cancelled(cluster):

@@ -84,4 +84,4 @@ def test_causes_are_numbered_from_one_in_the_order_they_are_met():
 
 
 def test_reasons_are_words_of_their_own():
-    assert len(set(REASONS)) == len(REASONS) == 12
+    assert len(set(REASONS)) == len(REASONS) == 13

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -160,7 +161,7 @@ def test_a_part_that_has_said_nothing_holds_the_watermark():
 @pytest.mark.parametrize(("idle", "moves"), [("clock", True), ("hold", False)])
 def test_an_idle_part_follows_the_clock_or_holds(idle, moves):
     watermarks = Watermarks("regional", 300, idle=idle, idle_after=0.0)
-    reading = Reading(Script(found(50)), watermarks)
+    reading = Reading(Script(Poll(1, payload(50, arrived=minute(time.time())), 1)), watermarks)
     polls = tally("source", "idle_polls")
     reading.bundle()
     now = Timestamp.now()
@@ -170,6 +171,24 @@ def test_an_idle_part_follows_the_clock_or_holds(idle, moves):
         assert abs(float(now - watermark) - 300) < 5
     else:
         assert minute(watermark) == 45
+
+
+def test_an_idle_part_of_long_ago_does_not_follow_the_clock_of_today():
+    """Else the runner would drop, without a word, what comes after it from long ago."""
+    watermarks = Watermarks("regional", 300, idle_after=0.0)
+    reading = Reading(Script(found(50)), watermarks)
+    reading.bundle()
+    half_a_day = minute(reading.estimator.current_watermark()) - 100 + 5
+    assert 720 <= half_a_day < 721
+
+
+def test_a_part_that_is_opened_anew_is_not_sent_far_ahead_again():
+    watermarks = Watermarks("regional", 300, idle_after=0.0)
+    reading = Reading(Script(), watermarks)
+    before = Timestamp(START.timestamp())
+    reading.estimator.set_watermark(before)
+    reading.bundle()
+    assert 0 <= reading.estimator.current_watermark() - before - 3600 + 300 < 60
 
 
 def test_a_part_that_may_have_more_is_not_idle():

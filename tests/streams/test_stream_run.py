@@ -166,7 +166,7 @@ def test_a_runner_without_streams_is_refused(tmp_path, runner):
     append(tmp_path / "in" / "a.jsonl", messages(range(3)))
     with stream_job(tmp_path / "in", tmp_path / "out", "--runner", runner) as process:
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert f"error: {runner} runs no streams" in err
 
 

@@ -24,8 +24,10 @@ class GeneralParser(BlockParser):
 
 
 def block_parser(*, templates: bool = True) -> BlockParser:
-    """A new parser."""
-    return BlockParser() if templates else GeneralParser()
+    """A new parser, which reads by the order of keys however few records there are."""
+    parser = BlockParser() if templates else GeneralParser()
+    parser._orders.fewest = 1 if templates else 1 << 62
+    return parser
 
 
 def spans_of(texts: list[bytes]) -> Spans:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,15 +24,21 @@ LIBS = Path(os.environ.get("FLINK_LIBS", ROOT / ".cache" / "flink" / "libs"))
 
 
 class FlinkCluster:
-    """A JobManager and a TaskManager of this machine.
+    """A JobManager and a TaskManager of this machine, and a ZooKeeper where wanted.
 
     Attributes:
         address: where jobs are submitted.
         data: checkpoints, logs and process ids.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        """Starts it; `settings` are added to its configuration, with underscores for dots."""
+    def __init__(self, folder: Path, *, survives: bool = False, **settings: str) -> None:
+        """Starts it.
+
+        Args:
+            folder: for its data.
+            survives: with high availability: jobs survive their JobManager.
+            settings: added to its configuration, with underscores for dots.
+        """
         port = free_port()
         self.address, self.data = f"127.0.0.1:{port}", folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +53,8 @@ class FlinkCluster:
             "FLINK_RPC_PORT": str(free_port()),
             "FLINK_CONF": str(more),
         }
+        if survives:
+            self._environment |= {"FLINK_HA": "zookeeper", "FLINK_ZOOKEEPER_PORT": str(free_port())}
         self.start()
 
     def start(self) -> None:
@@ -71,8 +80,12 @@ class FlinkCluster:
         )
 
     def process(self, name: str) -> int:
-        """The number of the process `jobmanager` or `taskmanager`."""
+        """The number of the process `jobmanager`, `taskmanager` or `zookeeper`."""
         return int((self.data / f"{name}.pid").read_text("utf-8"))
+
+    def kill(self, name: str) -> None:
+        """Ends one of its processes at once; `start` starts it again."""
+        os.kill(self.process(name), signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

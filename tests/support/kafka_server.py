@@ -7,6 +7,7 @@ import functools
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -110,6 +111,11 @@ class KafkaServer:
         subprocess.run(
             [SCRIPTS / "stop.sh"], env=environment, capture_output=True, check=True, timeout=60
         )
+
+    def kill(self) -> None:
+        """Ends the broker at once; `start` starts it again on the same data."""
+        process = int((self.folder / "data" / "broker.pid").read_text("ascii"))
+        os.kill(process, signal.SIGKILL)
 
     def uri(self, topic: str) -> str:
         """The address of a topic."""

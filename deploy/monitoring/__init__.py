@@ -1,0 +1,1 @@
+"""Dashboards, alerts and scraping for Prometheus and Grafana."""
