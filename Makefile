@@ -44,8 +44,8 @@ bench: $(VENV)/.dev ## Measure against peers and write benchmarks/RESULTS.md (ha
 bench-stream: $(VENV)/.dev prism kafka flink-job-server ## Measure streams on Flink and Prism; writes benchmarks/RESULTS-streaming.md (3 hours, 20 GB).
 	$(BIN)/python -m benchmarks.streaming all
 
-soak: $(VENV)/.dev kafka flink ## Runs on Flink with faults at random times; each must equal a run without.
-	$(BIN)/python -m tests.faults.soak --runs 20
+soak: $(VENV)/.dev kafka flink ## Streams with random faults on Flink (RUNS=20 SEED=1).
+	$(BIN)/python -m tests.faults.soak --runs $(or $(RUNS),20) --seed $(or $(SEED),1)
 
 install: $(VENV)/.run ## Create the environment only.
 

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ NAMES = {
     "apache 2.0": "apache-2.0",
     "apache license 2.0": "apache-2.0",
     "mit license": "mit",
+    "the mit license (mit)": "mit",
     "bsd license": "bsd-3-clause",
     "3-clause bsd license": "bsd-3-clause",
     "isc license (iscl)": "isc",
@@ -179,8 +180,16 @@ def licence_of(name: str) -> str | None:
     named = [_spdx(each) for each in classifiers if each.lower() not in NO_LICENCE]
     if named:
         return " OR ".join(dict.fromkeys(named))
-    (text, *_) = (said.get_all("License") or ["unknown"])[0].strip().splitlines() or ["unknown"]
-    return _spdx(text)
+    texts = [*(said.get_all("License") or []), *_licence_files(name), "unknown"]
+    (first, *_) = next(text for text in texts if text.strip()).strip().splitlines()
+    return _spdx(first)
+
+
+def _licence_files(name: str) -> Iterator[str]:
+    """The texts of the files that a package has its licence in."""
+    package = importlib.metadata.distribution(name)
+    for file in package.metadata.get_all("License-File") or []:
+        yield package.read_text(f"licenses/{file}") or package.read_text(file) or ""
 
 
 def fits(expression: str) -> bool:

@@ -12,9 +12,10 @@ import apache_beam as beam
 
 from connectors.bigquery.uri import is_bigquery, parse
 from connectors.local_store import LocalStore
-from connectors.streams.read_stream import ReadStream, Watermarks
+from connectors.streams.read_stream import ReadStream
 from connectors.streams.source import Source
 from connectors.streams.uris import open_source
+from connectors.streams.watermarks import Watermarks
 from pipelines.job import Job
 from pipelines.runner_names import DIRECT, PRISM
 

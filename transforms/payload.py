@@ -78,6 +78,14 @@ class Payload:
         """Bytes of text."""
         return len(self.data) - (0 if isinstance(self.data, bytes) else 2 * PADDING)
 
+    @property
+    def newest_arrival(self) -> float | None:
+        """When the newest message arrived, in seconds; None where that is not known."""
+        if self.messages is None:
+            return None if self.arrived_at is None else self.arrived_at / 1e6
+        arrivals = self.messages.arrived_at
+        return float(arrivals.max()) / 1e6 if len(arrivals) else None
+
 
 @dataclass(frozen=True)
 class Oversized:

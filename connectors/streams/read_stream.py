@@ -10,62 +10,27 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
-from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration
 
 from connectors.streams.event_times import EventTimes
 from connectors.streams.positions import positions_of
-from connectors.streams.readers import OpenReader, open_reader
-from connectors.streams.source import ENDLESS, STOP, Part, Poll, Reader, Source
+from connectors.streams.readers import open_reader
+from connectors.streams.restrictions import Restrictions
+from connectors.streams.source import STOP, Part, Poll, Reader, Source
 from connectors.streams.source_metrics import measure_part
+from connectors.streams.watermarks import FromTheBeginning, Watermarks, advance, follow_clock
 from transforms.balance import count
 from transforms.payload import Payload, Reached
 
-__all__ = ["IDLE_POLICIES", "ReadStream", "Watermarks"]
+__all__ = ["ReadStream"]
 
-IDLE_POLICIES = ("clock", "hold")
 BUNDLE_SECONDS = 0.5
 """How long a bundle goes on reading, at most: what it has read is parsed and counted then."""
 
 POLL_SECONDS = 0.1
 REST_SECONDS = 0.1
 """How long a reader rests that has found nothing."""
-
-AHEAD_SECONDS = 43_200.0
-"""How far the watermark of an idle part may be ahead of what it has brought, besides the time that
-has passed since. Where a topic is filled with what happened long ago, or a clock is wrong, the
-clock says nothing of what is still to come, and the runner would drop it: it keeps a window for at
-least a day more than readings may be late (`Triggers.margin`)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Watermarks:
-    """How the watermark of a part follows the event times of its messages.
-
-    Attributes:
-        message_format: as for `ParseReadings`; the messages' own event times count.
-        out_of_orderness: seconds that the watermark stays behind the newest event time.
-        max_future: see `EventTimes`.
-        idle: what becomes of the watermark of a part that is read to its end and brings nothing for
-            `idle_after` seconds: `clock`: it follows the clock, `out_of_orderness` behind, so that
-            one silent part does not hold the windows of all back; `hold`: it stays.
-        idle_after: seconds.
-    """
-
-    message_format: str
-    out_of_orderness: int = 300
-    max_future: int = 300
-    idle: str = "clock"
-    idle_after: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Refuses an unknown policy."""
-        if self.idle not in IDLE_POLICIES:
-            msg = f"what idle parts do is {' or '.join(IDLE_POLICIES)}, not {self.idle!r}"
-            raise ValueError(msg)
 
 
 class ReadStream(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Payload]]):
@@ -136,42 +101,8 @@ class _Parts(beam.DoFn):
             yield element, part
 
 
-class _Tracker(OffsetRestrictionTracker):
-    """A part is read by one reader: it can be stopped and gone on with, but not cut in two."""
-
-    def try_split(self, fraction_of_remainder: float) -> Any:
-        return super().try_split(0) if fraction_of_remainder == 0 else None
-
-    def is_bounded(self) -> bool:
-        return bool(self.current_restriction().stop < ENDLESS)
-
-
-class _Restrictions(RestrictionProvider):
-    def initial_restriction(self, element: tuple[Source, Part]) -> OffsetRange:
-        return OffsetRange(element[1].start, element[1].end)
-
-    def create_tracker(self, restriction: OffsetRange) -> _Tracker:
-        return _Tracker(restriction)
-
-    def restriction_size(self, _: tuple[Source, Part], restriction: OffsetRange) -> int:
-        return int(min(restriction.size(), 1 << 20))
-
-    def split(self, _: tuple[Source, Part], restriction: OffsetRange) -> Iterator[OffsetRange]:
-        yield restriction
-
-    def truncate(self, *_: Any) -> None:
-        return None
-
-
-class _FromTheBeginning(type(ManualWatermarkEstimator.default_provider())):  # type: ignore[misc]
-    """A part that has said nothing yet holds the watermark; one without any does not, on Prism."""
-
-    def initial_estimator_state(self, *_: Any) -> Timestamp:
-        return MIN_TIMESTAMP
-
-
-RESTRICTION = beam.DoFn.RestrictionParam(_Restrictions())
-ESTIMATOR = beam.DoFn.WatermarkEstimatorParam(_FromTheBeginning())
+RESTRICTION = beam.DoFn.RestrictionParam(Restrictions())
+ESTIMATOR = beam.DoFn.WatermarkEstimatorParam(FromTheBeginning())
 
 
 class _Read(beam.DoFn):
@@ -206,14 +137,14 @@ class _Read(beam.DoFn):
         position, end = restriction.start, restriction.stop
         opened = open_reader(self._name, part.name, lambda: source.open(part))
         until = time.monotonic() + BUNDLE_SECONDS
-        while position < end and not STOP.is_set():
+        while position < end and not self._may_end(part, position):
             poll = opened.reader.poll(position, POLL_SECONDS)
             if poll.payload is not None:
                 if not tracker.try_claim(poll.position - 1):
                     # Whoever goes on here reads it again; this reader goes back if that is it.
                     return
                 opened.busy = time.monotonic()
-                opened.arrived = _newest_arrival(poll.payload) or opened.arrived
+                opened.arrived = poll.payload.newest_arrival or opened.arrived
                 yield self._output(poll, part, estimator)
             position = poll.position
             self._tell(opened.reader, part, poll, finalizer)
@@ -222,7 +153,9 @@ class _Read(beam.DoFn):
             if poll.caught_up and self._may_stop(idle):
                 break
             if poll.payload is None and poll.caught_up:
-                self._follow_clock(idle, opened, estimator)
+                if STOP.is_set():
+                    break
+                follow_clock(self._watermarks, idle, opened, estimator)
             looked_enough = poll.payload is None or poll.wait or time.monotonic() >= until
             if looked_enough and position < end:
                 rest = poll.wait or (0 if poll.payload else REST_SECONDS)
@@ -239,29 +172,19 @@ class _Read(beam.DoFn):
         newest = self._event_times.newest(payload)
         before = estimator.current_watermark()
         if newest is not None:
-            self._advance(newest / 1e6 - self._watermarks.out_of_orderness, estimator)
+            advance(newest / 1e6 - self._watermarks.out_of_orderness, estimator)
         # The readings get their own event times from the parser; this holds nothing back.
         return TimestampedValue(payload, before or MIN_TIMESTAMP)
 
-    @staticmethod
-    def _advance(seconds: float, estimator: Any) -> None:
-        watermark = Timestamp.of(round(seconds, 6))
-        before = estimator.current_watermark()
-        if before is None or watermark > before:
-            estimator.set_watermark(watermark)
+    def _may_end(self, part: Part, position: int) -> bool:
+        """Whether the run is to end and this part may.
 
-    def _follow_clock(self, idle: float, opened: OpenReader, estimator: Any) -> None:
-        if idle < self._watermarks.idle_after:
-            return
-        count("idle_polls", 1, "source")
-        if self._watermarks.idle == "clock":
-            now, before = time.time(), estimator.current_watermark()
-            if opened.arrived is None and before is not None and before > MIN_TIMESTAMP:
-                # Opened anew. It may have been idle before, and so ahead already.
-                opened.arrived = float(before) - AHEAD_SECONDS + 3600
-            if opened.arrived is not None:
-                now = min(now, opened.arrived + idle + AHEAD_SECONDS)
-            self._advance(now - self._watermarks.out_of_orderness, estimator)
+        After a failure the runner's state is that of its last checkpoint, and the store is ahead of
+        it: what lies between is read again first, or the last results would lack it.
+        """
+        if not STOP.is_set() or self._positions is None:
+            return STOP.is_set()
+        return position >= self._positions.recent().get(part.name, position)
 
     def _may_stop(self, idle: float) -> bool:
         return self._stop_when_idle is not None and idle >= self._stop_when_idle
@@ -273,14 +196,6 @@ class _Read(beam.DoFn):
                 reader.stored(stored)
         elif poll.payload is not None and finalizer is not None:
             finalizer.register(lambda: reader.stored(poll.position))
-
-
-def _newest_arrival(payload: Payload) -> float | None:
-    """When the newest message of a payload arrived, in seconds; None where that is not known."""
-    if payload.messages is None:
-        return None if payload.arrived_at is None else payload.arrived_at / 1e6
-    arrivals = payload.messages.arrived_at
-    return float(arrivals.max()) / 1e6 if len(arrivals) else None
 
 
 class _ReadFinalized(_Read):

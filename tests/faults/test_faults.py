@@ -25,7 +25,11 @@ from tests.faults.servers import faulty_servers  # noqa: F401 - a fixture
 from tests.support.flink import job_server_jar  # noqa: F401 - a fixture
 from tests.support.jobs import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("job_server_jar")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.usefixtures("job_server_jar"),
+]
 
 CODE = ("pipelines", "transforms", "connectors", "geo", "schemas", "sql", "simulation", "serving")
 NUMBER = 900

@@ -18,7 +18,11 @@ from tests.faults.scene import Scene
 from tests.faults.servers import faulty_servers  # noqa: F401 - a fixture
 from tests.support.flink import job_server_jar  # noqa: F401 - a fixture
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("job_server_jar")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.usefixtures("job_server_jar"),
+]
 
 
 class Server:

@@ -11,6 +11,7 @@ from tests.support.flink import job_server_jar  # noqa: F401 - a fixture
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("job_server_jar")
 @pytest.mark.parametrize("seed", [7, 10, 17])
 def test_a_stream_with_random_faults_comes_to_what_a_batch_comes_to(

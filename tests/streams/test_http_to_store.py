@@ -15,8 +15,9 @@ from connectors.local_sink import Run
 from connectors.local_store import LocalStore
 from connectors.streams.http import HttpSource
 from connectors.streams.http_options import HttpOptions
-from connectors.streams.read_stream import ReadStream, Watermarks
+from connectors.streams.read_stream import ReadStream
 from connectors.streams.readers import finish_reading
+from connectors.streams.watermarks import Watermarks
 from pipelines.job import job_of
 from pipelines.options import parse_options
 from pipelines.regional_means import build

@@ -18,9 +18,11 @@ from connectors.local_sink import Run
 from connectors.local_store import LocalStore
 from connectors.streams import read_stream, readers
 from connectors.streams.event_times import EventTimes
-from connectors.streams.read_stream import ReadStream, Watermarks
+from connectors.streams.read_stream import ReadStream
 from connectors.streams.readers import finish_reading
+from connectors.streams.restrictions import Tracker
 from connectors.streams.source import ENDLESS, STOP, Part, Poll
+from connectors.streams.watermarks import Watermarks
 from transforms.balance import tally
 from transforms.payload import Reached, join_messages
 
@@ -96,7 +98,7 @@ class Reading:
 
     def bundle(self, between=lambda *_: None):
         """The payloads of a bundle; what is left to do is in `rest`, None for nothing."""
-        tracker = ThreadsafeRestrictionTracker(read_stream._Tracker(self.rest))
+        tracker = ThreadsafeRestrictionTracker(Tracker(self.rest))
         outputs = []
         view = RestrictionTrackerView(tracker)
         for output in self.step._read((self.source, self.part), self, view, self.estimator):
@@ -237,6 +239,30 @@ def test_a_part_that_is_empty_from_the_beginning_ends():
 
 def test_a_run_that_is_stopped_ends_its_parts():
     reading = Reading(Script(found(1), found(2, first=1)))
+    assert len(reading.bundle(lambda *_: STOP.set())) == 1
+    assert reading.rest is None
+
+
+class Stored:
+    """What a store says that it has of the part."""
+
+    def __init__(self, position):
+        self.position = position
+
+    def recent(self):
+        return {PART.name: self.position}
+
+
+def test_a_run_that_is_stopped_first_reads_again_what_the_store_has_already():
+    reading = Reading(Script(found(1), found(2, first=1), found(3, first=2)))
+    reading.step._positions = Stored(2)
+    assert len(reading.bundle(lambda *_: STOP.set())) == 2
+    assert reading.rest is None
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_what_the_source_has_no_more():
+    reading = Reading(Script(found(1)))
+    reading.step._positions = Stored(5)
     assert len(reading.bundle(lambda *_: STOP.set())) == 1
     assert reading.rest is None
 

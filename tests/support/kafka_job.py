@@ -23,8 +23,9 @@ from connectors.local_sink import Run
 from connectors.local_store import LocalStore
 from connectors.streams.java_kafka import ReadFromKafkaByJava
 from connectors.streams.kafka import KafkaSource
-from connectors.streams.read_stream import ReadStream, Watermarks
+from connectors.streams.read_stream import ReadStream
 from connectors.streams.readers import finish_reading
+from connectors.streams.watermarks import Watermarks
 from pipelines.job import job_of
 from pipelines.options import parse_options
 from pipelines.prism import find_prism

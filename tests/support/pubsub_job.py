@@ -25,8 +25,9 @@ import apache_beam as beam
 from connectors.local_sink import Run
 from connectors.local_store import LocalStore
 from connectors.streams.pubsub import PubSubSource
-from connectors.streams.read_stream import ReadStream, Watermarks
+from connectors.streams.read_stream import ReadStream
 from connectors.streams.readers import finish_reading
+from connectors.streams.watermarks import Watermarks
 from pipelines.job import Job, job_of
 from pipelines.options import parse_options
 from pipelines.regional_means import build

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.input_error import InputError
-from connectors.streams.read_stream import ReadStream, Watermarks
+from connectors.streams.read_stream import ReadStream
+from connectors.streams.watermarks import Watermarks
 from connectors.watched_register import DeviceRegister
 from geo import RegionIndex
 from schemas.reading import READINGS
