@@ -57,6 +57,7 @@ def _generator() -> str:
 def _path(folder: Path, recipe: Recipe) -> Path:
     order = "shuffled" if recipe.shuffled else "ordered"
     shares = f"{recipe.bad:g}bad-{recipe.repeated:g}repeated"
+    shares += "" if recipe.hot is None else f"-{recipe.hot:g}hot"
     name = f"{recipe.size}B-{recipe.days}d-{order}-{shares}-seed{recipe.seed}"
     return folder / f"{name}-{_generator()}.jsonl"
 
@@ -97,6 +98,7 @@ def make_files(folder: Path, recipes: Sequence[Recipe]) -> list[DataFile]:
         command += ["--bytes", str(recipe.size), "--days", str(recipe.days)]
         command += ["--bad", str(recipe.bad), "--repeated", str(recipe.repeated)]
         command += ["--seed", str(recipe.seed)]
+        command += [] if recipe.hot is None else ["--hot", str(recipe.hot)]
         command += ["--shuffle" if recipe.shuffled else "--no-shuffle"]
         subprocess.run(command, check=True)
     files = [_load(_path(folder, recipe), recipe) for recipe in recipes]

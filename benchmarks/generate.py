@@ -73,12 +73,16 @@ def main(arguments: list[str] | None = None) -> None:
         help="random order instead of time order",
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed, other readings")
+    parser.add_argument("--hot", type=float, help="share in Paris, the others even by region")
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     parser.add_argument("--counts", type=Path, help="write what was made here, as JSON")
     chosen = parser.parse_args(arguments)
     try:
         size = parse_size(chosen.bytes)
-        recipe = Recipe(size, chosen.days, chosen.bad, chosen.repeated, chosen.shuffle, chosen.seed)
+        recipe = Recipe(
+            *(size, chosen.days, chosen.bad, chosen.repeated, chosen.shuffle, chosen.seed),
+            hot=chosen.hot,
+        )
         made = generate(recipe, chosen.output)
         if chosen.counts:
             chosen.counts.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")

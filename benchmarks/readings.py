@@ -59,6 +59,8 @@ class Recipe:
         repeated: the share of lines that repeat an earlier line, 0 to 0.5.
         shuffled: in random order instead of time order.
         seed: another seed, other readings.
+        hot: the share of readings that lie in Paris; the others lie evenly in a town of each of
+            the other 17 regions. None: around all towns, as many as their inhabitants would send.
 
     Raises:
         ValueError: a value is outside its range.
@@ -70,6 +72,7 @@ class Recipe:
     repeated: float = 0.0
     shuffled: bool = False
     seed: int = 1
+    hot: float | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.days < 1 or not 0 <= self.bad <= 1 or not 0 <= self.seed < 2**64:
@@ -80,6 +83,9 @@ class Recipe:
             raise ValueError(msg)
         if not 0 <= self.repeated <= 0.5:
             msg = f"repeated must be between 0 and 0.5, not {self.repeated}"
+            raise ValueError(msg)
+        if self.hot is not None and not 0 <= self.hot <= 1:
+            msg = f"hot must be between 0 and 1, not {self.hot}"
             raise ValueError(msg)
 
     @property
@@ -112,6 +118,15 @@ COUNTRIES = table([f'"country":"{place.country}"' for place in PLACES])
 LATITUDES = np.array([round(place.latitude * DEGREE) for place in PLACES], np.int64)
 LONGITUDES = np.array([round(place.longitude * DEGREE) for place in PLACES], np.int64)
 WEIGHTS = np.cumsum([place.weight for place in PLACES])
+TOWNS = (
+    *("Paris", "Orléans", "Dijon", "Rouen", "Lille", "Strasbourg", "Nantes", "Rennes", "Bordeaux"),
+    *("Toulouse", "Lyon", "Marseille", "Ajaccio", "Pointe-à-Pitre", "Fort-de-France", "Cayenne"),
+    *("Saint-Denis de La Réunion", "Mamoudzou"),
+)
+"""One of each region; the first may be hot."""
+
+CHIEF = np.array([[place.name for place in PLACES].index(town) for town in TOWNS])
+CHIEF_RADIUS = DEGREE // 20
 
 
 def _template() -> Bytes:
@@ -157,6 +172,17 @@ def _temperatures(draw: Hashes, latitudes: Integers, seconds: Integers) -> Integ
     return warmth + noise
 
 
+def _places(draw: Hashes, hot: float | None) -> tuple[Integers, Integers]:
+    """By reading the place that it is near, and how far from it, at most."""
+    if hot is not None:
+        other = CHIEF[1:][chance.lower(draw, len(CHIEF) - 1)]
+        is_hot = chance.upper(draw, 2**32) < int(Fraction(str(hot)) * 2**32)
+        return np.where(is_hot, CHIEF[0], other), np.full(len(draw), CHIEF_RADIUS)
+    place = np.searchsorted(WEIGHTS, chance.upper(draw, int(WEIGHTS[-1])), side="right")
+    radius = np.where(chance.lower(draw, 16) == 0, COUNTRYSIDE_RADIUS, TOWN_RADIUS)
+    return place, radius
+
+
 def _write_fields(lines: Bytes, recipe: Recipe, numbers: Integers) -> None:
     def columns(field: str, start: int = 0) -> Bytes:
         return lines[:, OFFSETS[field] + start : OFFSETS[field] + WIDTHS[field]]
@@ -176,8 +202,7 @@ def _write_fields(lines: Bytes, recipe: Recipe, numbers: Integers) -> None:
     stamp[:, 11] = ord(" ")
     stamp[:, 12:20] = CLOCK[clock]
 
-    place = np.searchsorted(WEIGHTS, chance.upper(draws[2], int(WEIGHTS[-1])), side="right")
-    radius = np.where(chance.lower(draws[2], 16) == 0, COUNTRYSIDE_RADIUS, TOWN_RADIUS)
+    place, radius = _places(draws[2], recipe.hot)
     latitudes = LATITUDES[place] + chance.scatter(draws[3], radius)
     longitudes = LONGITUDES[place] + chance.scatter(draws[4], radius)
     write_decimal(columns("lat", len('"lat":')), latitudes, 7)

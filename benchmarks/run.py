@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.answers import AnswersDifferError
-from benchmarks.corrections import increments, with_versions
+from benchmarks.corrections import hot_region, increments, with_versions
 from benchmarks.experiments import Bench
 from benchmarks.files import NoSpaceError, make_files
 from benchmarks.measure import CommandFailedError
@@ -90,7 +90,10 @@ def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
     by_bad = [Recipe(size, bad=share) for share in plan.bad]
     for_beam = [Recipe(each) for each in plan.beam]
     repeated, more = Recipe(size, repeated=0.1), Recipe(plan.sizes[0], seed=2)
-    recipes = list(dict.fromkeys([*by_size, *by_days, *by_bad, *for_beam, repeated, more]))
+    even, hot = Recipe(size, hot=0.0556), Recipe(size, hot=0.9)
+    recipes = list(
+        dict.fromkeys([*by_size, *by_days, *by_bad, *for_beam, repeated, more, even, hot])
+    )
     bench.say(f"files of readings in {data}")
     files = dict(zip(recipes, make_files(data, recipes), strict=True))
     small, large = (files[recipe] for recipe in for_beam)
@@ -101,6 +104,7 @@ def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
         bench.against_beam_rows(small, large, whole),
         with_versions(bench, files[repeated]),
         increments(bench, whole, files[more]),
+        hot_region(bench, files[even], files[hot]),
         bench.over_days([files[recipe] for recipe in by_days]),
         bench.with_bad_records([files[recipe] for recipe in by_bad]),
         *bench.steps(files[by_bad[0]], files[by_bad[-1]]),

@@ -23,6 +23,7 @@ from transforms.origin import Origin
 from transforms.outcome import Outcome, Rules
 from transforms.parsed import Parsed, Records
 from transforms.payload import Payload
+from transforms.piecemeal import read_piecemeal
 from transforms.record_template import RecordTemplate
 from transforms.records import split_lines
 from transforms.spans import PADDING, Bytes, Ints, Spans, padded
@@ -38,7 +39,6 @@ caches."""
 FEWEST = 1024
 MOST_AT_ONCE = 4
 """So many times more are read at a time, at most, where there are many templates."""
-FAILED = "the parser fails at it with {}: a fault of this program"
 MOST = 0.8
 """Where so many of the records are of one layout, it is cheaper to read all by it."""
 
@@ -149,9 +149,10 @@ class BlockParser:
         except MemoryError:
             raise
         except Exception as error:
-            # A stream would bring the same block again and again.
             _log.exception("%s: the parser fails; the records are read one by one", origin.place)
-            return self._piecemeal(records, origin, error)
+            return read_piecemeal(
+                records, error, lambda: Outcome(self._rules, origin), self._read_any, self._causes
+            )
         return outcome.parsed
 
     def _read_all(self, records: Spans, outcome: Outcome, *, lines: bool) -> None:
@@ -166,31 +167,12 @@ class BlockParser:
         if len(left):
             self._by_json(left, outcome)
 
-    def _piecemeal(self, records: Spans, origin: Origin, error: Exception) -> Parsed:
-        """Reads half and half, and so on, by the general way: what it fails at is rejected."""
-        outcome = Outcome(self._rules, origin)
-        if len(records) > 1:
-            middle = len(records) // 2
-            for half in (records.take(np.s_[:middle]), records.take(np.s_[middle:])):
-                outcome.parsed.extend(self._piece(half, origin))
+    def _read_any(self, records: Spans, outcome: Outcome) -> None:
+        """Adds records of any kind by the general way."""
+        if self._formats.formats[0].bare:
+            self._by_value(records, outcome)
         else:
-            cause = self._causes.number("parser_failed", FAILED.format(type(error).__name__))
-            whole = Records(records.compact(), records.starts)
-            outcome.refuse(np.zeros(1, np.int64), np.array([cause], np.uint16), whole)
-        return outcome.parsed
-
-    def _piece(self, records: Spans, origin: Origin) -> Parsed:
-        outcome = Outcome(self._rules, origin)
-        try:
-            if self._formats.formats[0].bare:
-                self._by_value(records, outcome)
-            else:
-                self._by_json(Records(records.compact(), records.starts), outcome)
-        except MemoryError:
-            raise
-        except Exception as error:
-            return self._piecemeal(records, origin, error)
-        return outcome.parsed
+            self._by_json(Records(records.compact(), records.starts), outcome)
 
     def _by_template(
         self, records: Spans, outcome: Outcome, *, lines: bool

@@ -119,6 +119,7 @@ def _drain(chosen: argparse.Namespace) -> Runs:
                     chosen.compression,
                     tuple(chosen.option),
                     chosen.quick,
+                    chosen.hot,
                 )
                 yield partial(drain, asked)
 
@@ -170,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--partitions", type=int, default=2, help="of the topic (default 2)")
     parser.add_argument("--repeats", type=float, default=0.02, help="share (default 0.02)")
     parser.add_argument("--corrections", type=float, default=0.02, help="share (default 0.02)")
+    parser.add_argument("--hot", type=float, help="of drain: share that lies in one region")
     parser.add_argument("--compression", default="none", help="of messages (default none)")
     parser.add_argument(
         "--option", action="append", default=[], help="of the job: --option=--early_every=5s"

@@ -49,6 +49,7 @@ class Drain:
         compression: of the messages.
         options: further options of the job.
         quick: it only shows that the benchmark works.
+        hot: share of the readings that lie in one region; None: as inhabitants do.
     """
 
     runner: str
@@ -61,11 +62,13 @@ class Drain:
     compression: str = "none"
     options: tuple[str, ...] = ()
     quick: bool = False
+    hot: float | None = None
 
     @property
     def name(self) -> str:
         """What tells it from others."""
-        return f"{self.runner} {self.shape} {self.mode}"
+        hot = "" if self.hot is None else f" {self.hot:.0%} in one region"
+        return f"{self.runner} {self.shape} {self.mode}{hot}"
 
     @property
     def readings(self) -> float:
@@ -86,6 +89,7 @@ class Drain:
             corrections=self.corrections,
             every_message=self.mode == "none",
             compression=self.compression,
+            hot=self.hot,
         )
 
 

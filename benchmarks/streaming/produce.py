@@ -60,6 +60,7 @@ class Load:
         every_message: what is expected counts every message.
         compression: `none`, or what librdkafka names.
         seed: another seed, other readings.
+        hot: share of the readings that lie in one region; None: as inhabitants do.
     """
 
     address: str
@@ -74,6 +75,7 @@ class Load:
     every_message: bool = False
     compression: str = "none"
     seed: int = 1
+    hot: float | None = None
 
     @property
     def block_size(self) -> int:
@@ -163,7 +165,7 @@ def main() -> int:
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    shares = Shares(load.repeats, load.corrections)
+    shares = Shares(load.repeats, load.corrections, load.hot)
     blocks = make_blocks(BLOCKS, load.block_size, load.per_message, shares, load.seed)
     sent = Sent(blocks, load.every_message)
     print(json.dumps({"ready": asdict(load)}), flush=True)

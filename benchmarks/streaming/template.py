@@ -40,10 +40,12 @@ class Shares:
     Attributes:
         repeats: say the same again.
         corrections: say something else about a reading that was sent before.
+        hot: lie in one region, the others evenly in the other ones; None: as inhabitants do.
     """
 
     repeats: float = 0.02
     corrections: float = 0.02
+    hot: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses shares that leave too few readings to repeat or to correct."""
@@ -144,7 +146,7 @@ def make_blocks(
     repeats, corrections = round(size * shares.repeats), round(size * shares.corrections)
     originals = size - repeats - corrections
     rows = number * size
-    recipe = Recipe(int((rows + 16) * BYTES_A_READING), seed=seed)
+    recipe = Recipe(int((rows + 16) * BYTES_A_READING), seed=seed, hot=shares.hot)
     lines = make_lines(recipe, 0, rows)[0].split(b"\n")[:rows]
     order = np.random.default_rng(seed)
     blocks = []

@@ -9,6 +9,7 @@ import json
 import math
 import uuid
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +143,7 @@ def test_counts_are_true_when_derived_with_plain_json(bad: float, tmp_path: Path
     assert {reason: n for reason, n in made["bad"].items() if n} == found
     assert made["readings"] == made["good"] + sum(made["bad"].values())
     assert sum(made["bad"].values()) == pytest.approx(bad * made["readings"], abs=450)
-    assert made["recipe"] == {
-        "size": 3_000_000, "days": 2, "bad": bad, "repeated": 0.0, "shuffled": True, "seed": 1
-    }  # fmt: skip
+    assert made["recipe"] == asdict(Recipe(3_000_000, 2, bad, shuffled=True))
 
 
 def test_each_defect_spoils_a_line_for_its_reason() -> None:
@@ -209,3 +208,20 @@ def test_a_wrong_option_is_a_usage_error_of_one_sentence(
     assert exit_info.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_hot_region_has_its_share_and_the_others_are_even() -> None:
+    index = RegionIndex.default()
+    records = [json.loads(line) for line in lines_of(Recipe(3_000_000, hot=0.9))]
+    points = np.array([[record["lon"], record["lat"]] for record in records])
+    france = np.ones(len(points), bool)
+    found = Counter(index.locate(*points.T, france).tolist())
+    assert len(found) == 18
+    (_, most), *others = found.most_common()
+    assert most == pytest.approx(0.9 * len(points), rel=0.01)
+    assert max(number for _, number in others) < 2 * min(number for _, number in others)
+
+
+def test_a_share_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="hot must be between 0 and 1, not 1.5"):
+        Recipe(1000, hot=1.5)
