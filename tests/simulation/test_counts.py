@@ -81,7 +81,7 @@ def test_the_classes_and_reasons_are_those_of_the_pipeline():
     assert CLASSES == balance.CLASSES
     found = batches("mixed", Faults(bad=1.0), 1)
     reasons = {REASONS[reason] for batch in found for reason in batch.reasons}
-    never = {"too_large", "from_the_future", "too_late"}
+    never = {"too_large", "from_the_future", "too_late", "parser_failed"}
     assert reasons == set(REASONS) - never
 
 
