@@ -223,5 +223,5 @@ def test_a_hot_region_has_its_share_and_the_others_are_even() -> None:
 
 
 def test_a_share_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="hot must be between 0 and 1, not 1.5"):
+    with pytest.raises(ValueError, match=r"hot must be between 0 and 1, not 1\.5"):
         Recipe(1000, hot=1.5)
