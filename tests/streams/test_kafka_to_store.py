@@ -169,7 +169,6 @@ def test_read_by_java(server, expansion_service, tmp_path, capsys):  # noqa: F81
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="on Prism a topic that is read at once to its end completes no window")
 def test_a_silent_partition_holds_nothing_back(server, tmp_path):
     number, chance = 5000, random.Random(7)
     messages = [text(each, number, chance) for each in range(number + 1)]
@@ -184,7 +183,8 @@ def test_a_silent_partition_holds_nothing_back(server, tmp_path):
         server,
         topic,
         folder,
-        *("--stop_when_idle", 1000, "--idle", "clock", "--idle_after", 1, "--early_every", "1s"),
+        # A window that an early pane has given out whole gets no row from the watermark.
+        *("--stop_when_idle", 1000, "--idle", "clock", "--idle_after", 1, "--early_every", "1h"),
     )
     try:
         query = "SELECT count(*) > 0 FROM regional_means_revisions WHERE pane = 'on_time'"
