@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from pipelines.flink import flink_arguments
 from pipelines.flink_options import given_options
-from pipelines.prism import WHOLE_BUNDLES, find_prism, running_prism
+from pipelines.prism import prism_arguments
 from pipelines.runner_names import BUNDLES, PRISM
 from pipelines.stream_runner import in_this_process
 
@@ -29,16 +29,12 @@ def batch_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
     Raises:
         InputError: the runner is not there, or the options are wrong for it.
     """
-    given = given_options(arguments)
-    if given.get("runner") == PRISM:
-        arguments = [*arguments, f"--experiments={WHOLE_BUNDLES}"]
-    if given.get("runner") != PRISM or "job_endpoint" in given:
-        with flink_arguments(arguments) as complete:
+    if given_options(arguments).get("runner") == PRISM:
+        with prism_arguments(arguments) as complete:
             yield complete
         return
-    with running_prism(find_prism(given.get("prism_location"))) as address:
-        here = [] if "environment_type" in given else ["--environment_type=LOOPBACK"]
-        yield [*arguments, f"--job_endpoint={address}", *here]
+    with flink_arguments(arguments) as complete:
+        yield complete
 
 
 def counted_here(options: PipelineOptions) -> bool:

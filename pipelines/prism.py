@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from connectors.input_error import InputError
 from pipelines.children import free_port, start_child, stop_child
 
-__all__ = ["WHOLE_BUNDLES", "find_prism", "running_prism"]
+__all__ = ["WHOLE_BUNDLES", "find_prism", "prism_arguments", "running_prism"]
 
 WHOLE_BUNDLES = "prism_disable_sdf_split"
 """The experiment that every pipeline on Prism needs. Without it Prism cuts bundles that take long,
@@ -77,6 +77,31 @@ def running_prism(program: str) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         stop_child(process, STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def prism_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """Beam's options for Prism, complete, while it runs.
+
+    A Prism that the options name is used as it is; else one is started, and stopped after the
+    block.
+
+    Args:
+        arguments: Beam's options as the user gave them.
+
+    Raises:
+        InputError: it is not there, or does not start.
+    """
+    from pipelines.flink_options import given_options  # noqa: PLC0415 - Beam takes a second
+
+    given = given_options(arguments)
+    complete = [*arguments, f"--experiments={WHOLE_BUNDLES}"]
+    if "job_endpoint" in given:
+        yield complete
+        return
+    with running_prism(find_prism(given.get("prism_location"))) as address:
+        here = [] if "environment_type" in given else ["--environment_type=LOOPBACK"]
+        yield [*complete, f"--job_endpoint={address}", *here]
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, program: str) -> None:

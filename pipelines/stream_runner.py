@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from apache_beam.options.pipeline_options import (
-    DebugOptions,
-    PipelineOptions,
-    PortableOptions,
-    StandardOptions,
-)
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
 from pipelines.flink import FLINK, flink_arguments
 from pipelines.options import UsageError
-from pipelines.prism import WHOLE_BUNDLES, find_prism, running_prism
+from pipelines.prism import prism_arguments
 from pipelines.runner_names import BUNDLES, DIRECT, IN_PROCESS, PRISM
 
 __all__ = ["NO_STREAMS", "check_streams", "in_this_process", "stream_options"]
@@ -55,26 +50,17 @@ def stream_options(arguments: Sequence[str], *, ends: bool = True) -> Iterator[P
         UsageError: it runs no streams.
     """
     options = PipelineOptions(list(arguments))
-    standard, portable = options.view_as(StandardOptions), options.view_as(PortableOptions)
-    standard.streaming = True
-    runner = standard.runner
+    runner = options.view_as(StandardOptions).runner
     if runner in {None, DIRECT}:
-        runner = standard.runner = PRISM
+        runner = PRISM
     check_streams(runner)
-    if runner == PRISM:
-        options.view_as(DebugOptions).add_experiment(WHOLE_BUNDLES)
-    if runner == PRISM and not portable.job_endpoint:
-        named = options.get_all_options().get("prism_location")
-        with running_prism(find_prism(named)) as address:
-            portable.job_endpoint = address
-            portable.environment_type = portable.environment_type or "LOOPBACK"
-            yield options
-        return
-    if runner != FLINK:
-        yield options
-        return
-    with flink_arguments(arguments, streaming=True, ends=ends) as complete:
-        options = PipelineOptions(complete)
+    with contextlib.ExitStack() as stack:
+        if runner == PRISM:
+            named = [*arguments, f"--runner={PRISM}"]
+            options = PipelineOptions(stack.enter_context(prism_arguments(named)))
+        elif runner == FLINK:
+            complete = flink_arguments(arguments, streaming=True, ends=ends)
+            options = PipelineOptions(stack.enter_context(complete))
         options.view_as(StandardOptions).streaming = True
         yield options
 
