@@ -86,6 +86,12 @@ def _ran(run: Callable[[Path], Result], data: Path) -> bool:
     return True
 
 
+def _content(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What is sent, and how the job is told to read it: alike for all sections of format A."""
+    names = ("partitions", "repeats", "corrections", "compression", "quick")
+    return {name: getattr(chosen, name) for name in names} | {"options": tuple(chosen.option)}
+
+
 def _sustained(chosen: argparse.Namespace) -> Runs:
     for runner in chosen.runner:
         for shape in chosen.shape:
@@ -94,12 +100,7 @@ def _sustained(chosen: argparse.Namespace) -> Runs:
                 shape,
                 chosen.minutes or (0.25 if chosen.quick else 10.0),
                 chosen.rate or (2_000.0 if chosen.quick else 110_000.0),
-                chosen.partitions,
-                chosen.repeats,
-                chosen.corrections,
-                chosen.compression,
-                tuple(chosen.option),
-                chosen.quick,
+                **_content(chosen),
             )
             yield partial(sustain, asked)
 
@@ -113,13 +114,8 @@ def _drain(chosen: argparse.Namespace) -> Runs:
                     shape,
                     mode,
                     chosen.gigabytes or (0.01 if chosen.quick else 4.0),
-                    chosen.partitions,
-                    chosen.repeats,
-                    chosen.corrections,
-                    chosen.compression,
-                    tuple(chosen.option),
-                    chosen.quick,
-                    chosen.hot,
+                    **_content(chosen),
+                    hot=chosen.hot,
                 )
                 yield partial(drain, asked)
 

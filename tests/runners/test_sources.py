@@ -28,6 +28,8 @@ SECONDS = 240.0
 MEANS = ("hourly_means", "sliding_means")
 PLACES = (PARIS, TOULOUSE, CAYENNE, AT_SEA)
 ANY_TIME = ("--allowed_lateness", "30000d")
+LEASED = "40s"
+"""Longer than a killed reader can still hold messages that it never acknowledged."""
 QUICK = ("--http_interval", "1s", "--early_every", "1s", "--late_every", "1s")
 
 
@@ -95,7 +97,7 @@ def test_polled_and_pulled_and_killed_in_between(runner, arguments, queue, expec
             wait_for(lambda: stored(store) == 200, process, SECONDS)
         answers.append(json.dumps(readings(range(200, 300))).encode())
         queue.publish(readings(range(300, 400)))
-        done = run_command(*words, "--stop_when_idle", "4s", timeout=SECONDS)
+        done = run_command(*words, "--stop_when_idle", LEASED, timeout=SECONDS)
     assert done.code == 0, done.err
     assert stored(store) == 400
     assert reconcile.main(["--output", str(store), "--quiet"]) == 0
