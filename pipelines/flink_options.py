@@ -62,6 +62,9 @@ def stream_defaults(given: Mapping[str, str | None], *, ends: bool) -> list[str]
     if ends:
         # What starts the readers is a source, too, and would keep the job alive.
         options[IDLE] = "3000"
+        # Then the readers are in the last call of their step until they end, and no checkpoint is
+        # completed meanwhile. Flink would give the first one up after ten minutes, and the job.
+        options["checkpoint_timeout_millis"] = str(10 * 365 * 86_400_000)
     added = [f"--{name}={value}" for name, value in options.items() if name not in given]
     # Without it, a checkpoint in the middle of a bundle loses what a reader has left to read.
     return added if SAFE in given else [*added, f"--{SAFE}"]

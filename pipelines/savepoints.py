@@ -20,7 +20,7 @@ from transforms.statistics import STATISTICS
 __all__ = ["SAVEPOINT", "STATE_VERSION", "from_savepoint", "state_layout"]
 
 SAVEPOINT = "savepoint_path"
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Raised with a change of what steps keep in state that does not show in `state_layout`."""
 
 

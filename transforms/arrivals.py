@@ -1,15 +1,12 @@
 """When the readings behind a change of a window arrived: it travels with the change to its row.
 
-A change is a packed row of partial statistics; behind it stand eight bytes with the oldest arrival
-in it. A change without them, such as one that an older release has left in a runner's state, is
-taken as it is.
+Changes of a window name the oldest arrival in them.
 """
 
 from __future__ import annotations
 
-import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +14,10 @@ import pyarrow as pa
 from schemas.reading import VersionKind
 from transforms.measures import ARRIVAL_TO_RESULT, observe
 
-__all__ = ["UNKNOWN", "Waits", "oldest_arrival", "stamped_change", "unstamped"]
+__all__ = ["UNKNOWN", "Waits", "oldest_arrival"]
 
 UNKNOWN = (1 << 63) - 1
 """Stands for an arrival that nobody knows: later than any."""
-
-STAMP = struct.Struct("<q")
 
 
 def oldest_arrival(batch: pa.RecordBatch) -> int:
@@ -53,43 +48,19 @@ def oldest_arrival(batch: pa.RecordBatch) -> int:
     return int(versions.min()) if len(versions) else UNKNOWN
 
 
-def stamped_change(row: bytes, arrived: int) -> bytes:
-    """A packed row with the oldest arrival in it, in microseconds since the epoch."""
-    return row + STAMP.pack(arrived)
-
-
-def unstamped(values: Iterable[bytes], size: int) -> tuple[list[bytes], int]:
-    """The packed rows of changes, and the oldest arrival in them.
-
-    Args:
-        values: changes, stamped or not.
-        size: bytes of a packed row.
-    """
-    rows, oldest = [], UNKNOWN
-    for value in values:
-        if len(value) == size + STAMP.size:
-            oldest = min(oldest, STAMP.unpack_from(value, size)[0])
-            rows.append(value[:size])
-        else:
-            rows.append(value)
-    return rows, oldest
-
-
 class Waits:
     """How long the readings of a bundle's rows have waited for them, since their arrival."""
 
     def __init__(self) -> None:
         self._arrivals: list[int] = []
 
-    def add(self, arrived: int) -> None:
-        """Notes the oldest arrival that is new in a row."""
-        if arrived != UNKNOWN:
-            self._arrivals.append(arrived)
+    def add(self, arrived: Iterable[int]) -> None:
+        """Notes the oldest arrivals that are new in rows."""
+        self._arrivals += (each for each in arrived if each != UNKNOWN)
 
     def observe(self) -> None:
         """Adds what was noted to the metrics, at the end of a bundle."""
-        arrivals: Sequence[int] = self._arrivals
-        self._arrivals = []
+        arrivals, self._arrivals = self._arrivals, []
         if arrivals:
             waits = time.time_ns() // 1000 - np.array(arrivals, np.int64)
             observe(ARRIVAL_TO_RESULT, waits // 1000)

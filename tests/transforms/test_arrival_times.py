@@ -8,15 +8,12 @@ import pyarrow as pa
 
 from schemas.reading import VersionKind
 from tests.support.streams import at, deletion, reading
-from transforms.arrivals import UNKNOWN, Waits, oldest_arrival, stamped_change, unstamped
+from transforms.arrivals import UNKNOWN, Waits, oldest_arrival
 from transforms.balance import Tallies
 from transforms.batches import batch_rows
 from transforms.latest_in_stream import with_weights
 from transforms.measures import LATENCY
 from transforms.versions import entries_of
-
-SIZE = 24
-ROWS = [b"%24d" % number for number in range(3)]
 
 
 def micros(minutes):
@@ -56,23 +53,11 @@ def test_other_batches_say_nothing():
     assert oldest_arrival(batch_rows([deletion("a", arrived=None)])) == UNKNOWN
 
 
-def test_a_stamp_comes_off_again_and_the_oldest_counts():
-    stamped = [stamped_change(ROWS[0], 7), stamped_change(ROWS[1], 3)]
-    assert unstamped(stamped, SIZE) == (ROWS[:2], 3)
-    assert unstamped([], SIZE) == ([], UNKNOWN)
-
-
-def test_what_an_older_release_left_in_state_has_no_stamp():
-    assert unstamped([ROWS[0], stamped_change(ROWS[1], 3)], SIZE) == (ROWS[:2], 3)
-    assert unstamped(ROWS, SIZE) == (ROWS, UNKNOWN)
-
-
 def test_waits_are_observed_once_a_bundle():
     tallies, waits = Tallies(), Waits()
     waits.observe()
     assert tallies.names_in(LATENCY) == {}
-    waits.add(UNKNOWN)
-    waits.add(time.time_ns() // 1000 - 90_000_000)
+    waits.add([UNKNOWN, time.time_ns() // 1000 - 90_000_000])
     waits.observe()
     waits.observe()
     found = tallies.names_in(LATENCY)
