@@ -50,6 +50,7 @@ READINGS = 1_000_000
 FEWEST_BUNDLES, MOST_BUNDLES = 10, 100
 ARRIVES_AFTER = 10 * MICROS
 DAY = 86_400
+SERIES_SHARDS = 4
 STEPS = {
     "join": "Join the messages of a poll",
     "watermark": "Find their newest event time, for the watermark",
@@ -101,7 +102,9 @@ class Worker:
         self._remember: Any = RememberVersions(REMEMBER, 300)
         self._remember.setup()
         statistics = [statistic() for statistic in STATISTICS.values()]
-        self._reduce: Any = ReduceSlices(slice_seconds((HOURLY, SLIDING)), statistics, REGION)
+        self._reduce: Any = ReduceSlices(
+            slice_seconds((HOURLY, SLIDING)), statistics, REGION, SERIES_SHARDS
+        )
         self._archive: Any = WriteArchive(self._folder, self._run.run_id)
         self._archive.setup()
         self._entries: Any = WriteEntries(self._folder, self._run)

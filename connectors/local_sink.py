@@ -31,6 +31,7 @@ from connectors.local_rows import (
 )
 from connectors.local_store import LocalStore, StoredFile, StoreError
 from connectors.local_store.commit import Committed
+from connectors.local_store.merge_aside import merge_aside
 from connectors.local_store.owed import HOLD_SECONDS
 from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
 from connectors.local_writers import WriteEntries, WriteRows
@@ -59,6 +60,13 @@ MakeWriter = Callable[[str, Run], beam.DoFn]
 WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(folder, run.run_id)}
 """Tables whose files are written by a DoFn of their own, and how it is made."""
 
+GATHER, LEAST_EVERY = 0.05, 0.25
+"""Seconds that a commit waits for files that come together; and from one commit to the next."""
+BUSY = 5
+"""Commits take one part in so many of the time."""
+OVERDUE = 2.0
+"""Seconds after which a timer that has not fired is set again: Prism may lose one."""
+
 FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
 DUE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("due", FloatCoder()))
 OWNER = beam.DoFn.StateParam(ReadModifyWriteStateSpec("owner", StrUtf8Coder()))
@@ -78,8 +86,9 @@ class WriteToStore(beam.PTransform):
     Without entries the run counts every reading that it brings, whoever has brought it before.
 
     Of bounded inputs all is committed at once when all is written; until then the store is as it
-    was. Of unbounded inputs, what has been written is committed every `commit_every` seconds by
-    the clock, and at the end; on a runner that loses timers by the clock, at the end only. Files
+    was. Of unbounded inputs, what has been written is committed by the clock, and at the end; on a
+    runner that loses timers by the clock, at the end only. Commits take at most a fifth of the
+    time, unless `commit_every` seconds have passed since the last one. Files
     that a restarted pipeline hands over again change nothing. How far the sources have been read
     (`transforms.reached`) is committed with the archive, one commit later than what they brought:
     a run that goes on from there leaves nothing out.
@@ -93,7 +102,7 @@ class WriteToStore(beam.PTransform):
         run: the run.
         tables: how a batch becomes rows of each table.
         writers: tables whose files are written by a DoFn of their own.
-        commit_every: seconds between the commits of unbounded inputs.
+        commit_every: seconds between the commits of unbounded inputs, at most.
 
     Raises:
         StoreError: from the pipeline, when the store cannot be written.
@@ -193,7 +202,8 @@ class _CommitStream(beam.DoFn):
 
     def __init__(self, folder: str, run: Run, duplicates: str, commit_every: float) -> None:
         self._folder, self._run, self._duplicates = folder, run, duplicates
-        self._every = Duration(seconds=commit_every)
+        self._most = commit_every
+        self._committed, self._took = 0.0, 0.0
 
     def process(
         self,
@@ -208,10 +218,17 @@ class _CommitStream(beam.DoFn):
         files.add(element[1])
         # A timer that is set again is put off; but a clock that was wrong may have set it so far
         # ahead that it would not come for hours.
-        at, soon = due.read(), Timestamp.now() + self._every
-        if at is None or at > float(soon):
+        at, soon = due.read(), Timestamp.now() + Duration(seconds=self._wait())
+        latest = float(soon) + self._most
+        if at is None or not latest - self._most - OVERDUE < at <= latest:
             self._schedule(soon, due, commit)
             end.set(GlobalWindow().max_timestamp())
+
+    def _wait(self) -> float:
+        """How long the next commit waits for more files."""
+        every = max(LEAST_EVERY, (BUSY - 1) * self._took)
+        passed = time.monotonic() - self._committed
+        return min(self._most, max(GATHER, every - passed))
 
     def _check_owner(self, owner: Any) -> None:
         """Makes sure that the state is that of this run.
@@ -259,7 +276,7 @@ class _CommitStream(beam.DoFn):
         newly = _farthest(written)
         held.write(newly)
         if newly:
-            self._schedule(Timestamp.now() + self._every, due, commit)
+            self._schedule(Timestamp.now() + Duration(seconds=self._wait()), due, commit)
 
     @on_timer(OWED)
     def commit_what_is_owed(self, owed: Any = SET_OWED, ended: Any = ENDED) -> Iterator[str]:
@@ -298,9 +315,14 @@ class _CommitStream(beam.DoFn):
         reached: Mapping[str, int] | None = None,
     ) -> Iterator[str]:
         files = [each for each in written if isinstance(each, StoredFile)]
+        began = time.monotonic()
         done = _commit(
             self._folder, self._run, self._duplicates, files, STREAM, status, reached or {}
         )
+        if status == RUNNING:
+            merge_aside(self._folder, done.manifest)
+        self._committed = time.monotonic()
+        self._took = self._committed - began
         if done.owes and owed is not None:
             owed.set(Timestamp.now() + Duration(seconds=HOLD_SECONDS))
         yield self._run.run_id

@@ -19,6 +19,7 @@ from pipelines.children import free_port, start_child, stop_child
 from pipelines.flink_cluster import HERE, cluster_version, is_here, stopped_with_sources
 from pipelines.flink_options import FLINK, check_options, given_options, stream_defaults
 from pipelines.local_runner import cores
+from pipelines.runner_names import EMBEDDED, is_embedded
 
 __all__ = ["BUILT", "FLINK", "find_job_server", "flink_arguments", "running_job_server"]
 
@@ -26,7 +27,6 @@ BUILT = Path(__file__).parents[1] / ".cache" / "flink" / "beam-flink-1.19-job-se
 """What `make flink-job-server` leaves."""
 
 BUILT_VERSION = "1.19"
-EMBEDDED = ("[local]", "[auto]")
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
@@ -100,7 +100,7 @@ def flink_arguments(
         msg = "--output_executable_path is for streams: a job over files has an end, so just run it"
         raise InputError(msg)
     # Of a job server that runs already nobody knows what is behind it: take it for a cluster.
-    embedded = master in EMBEDDED and not packed and "job_endpoint" not in given
+    embedded = is_embedded(given)
     check_options(given, streaming=streaming, ends=ends or embedded)
     # The readers of an embedded Flink end with this process, whose checkpoints nobody goes on from.
     added = stream_defaults(given, ends=ends or embedded) if streaming else []

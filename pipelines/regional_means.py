@@ -80,7 +80,11 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
     placed = readings | "Place" >> AssignRegions()
     latest = placed | "Latest" >> keep
     means = latest | "Means" >> RegionalMeans(
-        job.windows, triggers=job.triggers, group_by=job.group_by, partials=True
+        job.windows,
+        triggers=job.triggers,
+        group_by=job.group_by,
+        partials=True,
+        shards=job.series_shards,
     )
     results = {"regional_means_revisions": means, "rejected_readings": parsed.rejected}
     if latest.entries is not None:

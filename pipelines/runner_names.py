@@ -10,12 +10,15 @@ __all__ = [
     "BUNDLES",
     "DATAFLOW",
     "DIRECT",
+    "EMBEDDED",
     "FLINK",
     "IN_PROCESS",
     "PRISM",
     "check_runner",
     "check_savepoint",
     "full_name",
+    "is_embedded",
+    "is_here",
     "with_full_name",
 ]
 
@@ -88,6 +91,28 @@ def check_runner(runner: str, endpoint: str | None) -> None:
     raise ValueError(msg)
 
 
+def is_embedded(given: Mapping[str, str | None]) -> bool:
+    """Whether Flink runs in the job server that is started for the command.
+
+    Args:
+        given: Beam's options with their values.
+    """
+    master = given.get("flink_master") or EMBEDDED[0]
+    return master in EMBEDDED and not {"job_endpoint", "output_executable_path"} & given.keys()
+
+
+def is_here(runner: str | None, given: Mapping[str, str | None]) -> bool:
+    """Whether all that runs a stream is on this machine, and ends with the command.
+
+    Args:
+        runner: its full name; None for the default.
+        given: Beam's options with their values.
+    """
+    if "job_endpoint" in given:
+        return False
+    return runner in {None, DIRECT, PRISM, BUNDLES} or (runner == FLINK and is_embedded(given))
+
+
 def check_savepoint(runner: str | None, given: Mapping[str, str | None]) -> None:
     """Refuses a savepoint where no state outlives the command.
 
@@ -104,8 +129,7 @@ def check_savepoint(runner: str | None, given: Mapping[str, str | None]) -> None
         named = runner or PRISM
         msg = f"--{SAVEPOINT} is for a Flink cluster: {named} keeps no state beyond its command"
         raise ValueError(msg)
-    master = given.get("flink_master") or "[local]"
-    if master in EMBEDDED and not {"job_endpoint", "output_executable_path"} & given.keys():
+    if is_embedded(given):
         msg = (
             f"--{SAVEPOINT} is for a Flink cluster: an embedded Flink ends with its command, and "
             "the same command goes on where the store is"

@@ -34,7 +34,8 @@ def state_layout(job: Job) -> str:
         (name, limbs) for kind in STATISTICS.values() for name, limbs in kind().columns.items()
     )
     windows = sorted((window.size, window.period) for window in job.windows)
-    steps = (job.duplicates, job.group_by, job.archive, job.shards, len(job.reports))
+    shards = (job.shards, job.series_shards)
+    steps = (job.duplicates, job.group_by, job.archive, *shards, len(job.reports))
     text = json.dumps([STATE_VERSION, columns, windows, steps])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -14,10 +14,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from connectors.streams.readers import finish_reading
 from connectors.streams.written_positions import written_positions
 from pipelines.begin_run import begin_run
+from pipelines.flink_options import given_options
 from pipelines.job import Job
+from pipelines.local_runner import cores
 from pipelines.metrics_server import serving_metrics
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors
+from pipelines.runner_names import is_here
 from pipelines.savepoints import from_savepoint
 from pipelines.stopping import stopped_by_signals, tell
 from pipelines.stream_progress import stream_progress
@@ -54,6 +57,8 @@ def run_stream(
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
     check_streams(runner)
     sources = StreamSources.of(uris, options, job.output, runner)
+    if is_here(runner, given_options(arguments)):
+        job = job.for_cores(cores())
     store, job, run = begin_run(job, sources.uris)
     if store is not None:
         run, arguments = from_savepoint(store, job, run, arguments, tell)

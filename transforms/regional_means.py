@@ -56,9 +56,10 @@ class RegionalMeans(
         triggers: when the panes of an unbounded input are given out.
         group_by: `region`, `sensor` or `both`.
         partials: add columns `partial_…`, from which a sink can add rows up without loss.
+        shards: how many shares the series are dealt into; by default 16.
 
     Raises:
-        ValueError: no windows, an unknown statistic, or another word for `group_by`.
+        ValueError: no windows, an unknown statistic, another word for `group_by`, or no shards.
     """
 
     def __init__(
@@ -69,8 +70,12 @@ class RegionalMeans(
         group_by: str = REGION,
         *,
         partials: bool = False,
+        shards: int | None = None,
     ) -> None:
         super().__init__()
+        if shards is not None and shards < 1:
+            msg = f"there must be a shard at least, not {shards}"
+            raise ValueError(msg)
         if not windows:
             msg = "RegionalMeans needs at least one window"
             raise ValueError(msg)
@@ -83,7 +88,7 @@ class RegionalMeans(
         self._statistics = [STATISTICS[name]() for name in statistics]
         self._triggers = triggers or Triggers()
         self._group_by = checked_grouping(group_by)
-        self._partials = partials
+        self._partials, self._shards = partials, shards or SHARDS
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         if not pcoll.is_bounded:
@@ -93,9 +98,10 @@ class RegionalMeans(
                 self._statistics,
                 self._triggers,
                 self._group_by,
+                self._shards,
                 partials=self._partials,
             )
-        reduce_slices = _ReduceSlices(self._slice, self._statistics, self._group_by)
+        reduce_slices = _ReduceSlices(self._slice, self._statistics, self._group_by, self._shards)
         make_windows = _MakeWindows(
             self._windows, self._slice, self._statistics, partials=self._partials
         )
@@ -144,8 +150,11 @@ class SlidingMeans(RegionalMeans):
 class _ReduceSlices(beam.DoFn):
     """Partials are added up over the whole bundle: only its few rows are shuffled."""
 
-    def __init__(self, seconds: int, statistics: list[Statistic], group_by: str) -> None:
+    def __init__(
+        self, seconds: int, statistics: list[Statistic], group_by: str, shards: int
+    ) -> None:
         self._seconds, self._statistics, self._group_by = seconds, statistics, group_by
+        self._shards = shards
 
     def start_bundle(self) -> None:
         self._slices = SliceAccumulator(self._seconds, self._statistics)
@@ -156,7 +165,7 @@ class _ReduceSlices(beam.DoFn):
         self._slices.add(grouped(element, self._group_by))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for shard in self._slices.flush(SHARDS):
+        for shard in self._slices.flush(self._shards):
             yield WindowedValue(shard, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 

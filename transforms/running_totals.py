@@ -50,8 +50,6 @@ from transforms.windows import SlidingWindow
 
 __all__ = ["ReduceSlices", "StreamedMeans"]
 
-SHARDS = 16
-"""Of series. More give more workers work, and a runner more elements."""
 STATE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("totals", BytesCoder()))
 BAG = [beam.DoFn.StateParam(BagStateSpec(f"totals_{n}", BytesCoder())) for n in range(BAGS)]
 CLOSE = TimerSpec("close", TimeDomain.WATERMARK)
@@ -73,6 +71,8 @@ class StreamedMeans(
         statistics: what to compute.
         triggers: when panes are given out.
         group_by: what means are grouped by.
+        shards: how many shares the series are dealt into. More give more workers work, and a runner
+            more elements.
         partials: add the columns of partial statistics.
         retell: also give out windows that were touched and have stayed as they were.
     """
@@ -84,17 +84,21 @@ class StreamedMeans(
         statistics: Sequence[Statistic],
         triggers: Triggers,
         group_by: str,
+        shards: int,
         *,
         partials: bool,
         retell: bool = False,
     ) -> None:
         super().__init__()
+        self._shards = shards
         self._windows, self._slice, self._statistics = windows, slice_seconds, statistics
         self._triggers, self._group_by, self._partials = triggers, group_by, partials
         self._retell = retell
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        reduce_slices = beam.ParDo(ReduceSlices(self._slice, self._statistics, self._group_by))
+        reduce_slices = beam.ParDo(
+            ReduceSlices(self._slice, self._statistics, self._group_by, self._shards)
+        )
         changes = (
             pcoll
             | "AllTime" >> all_at_once()
@@ -139,8 +143,11 @@ class ReduceSlices(beam.DoFn):
     Elements out are pairs of a shard and the packed changes of its series in one slice.
     """
 
-    def __init__(self, seconds: int, statistics: Sequence[Statistic], group_by: str) -> None:
+    def __init__(
+        self, seconds: int, statistics: Sequence[Statistic], group_by: str, shards: int
+    ) -> None:
         self._seconds, self._statistics, self._group_by = seconds, statistics, group_by
+        self._shards = shards
         self._partials = PartialRows(statistics)
 
     def start_bundle(self) -> None:
@@ -156,7 +163,7 @@ class ReduceSlices(beam.DoFn):
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for _, batch in self._slices.flush(1):
             names, series = _series(batch)
-            shards = np.array([shard_of(name, SHARDS) for name in names])[series]
+            shards = np.array([shard_of(name, self._shards) for name in names])[series]
             numbers = np.asarray(batch.column("slice"))
             rows = self._partials.matrix(_partials(batch))
             pane: Pane = (0, 0, 0, "", self._arrived)

@@ -41,6 +41,8 @@ from transforms.windows import HOURLY, SlidingWindow, slice_seconds
 __all__ = ["Committed", "check_grouping", "commit_run"]
 
 KEEP = "keep"
+MOST_ROWS = 1 << 20
+"""Entries that a stream's commit merges at once: it would be late by more (`merge_aside`)."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,8 @@ class _Commit:
     def _update(self, index_files: Sequence[IndexFile], written: StoredFile | None) -> None:
         """Has the manifest name the new files, merged with others of like size."""
         made = [file for file in index_files if file not in self.before.index]
-        index_files, unused = merge_segments(self.folder, index_files, self.alive)
+        most_rows = MOST_ROWS if self.stream else None
+        index_files, unused = merge_segments(self.folder, index_files, self.alive, most_rows)
         self.change.set_index(index_files)
         self.wrote = written is not None
         new = [] if written is None else [written]

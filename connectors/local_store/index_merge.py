@@ -8,7 +8,7 @@ memory is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from transforms.versions import joined, version_order
 
 __all__ = [
     "MOST",
+    "crowded",
     "is_one_segment",
     "merge_into_one",
     "merge_segments",
@@ -54,7 +55,10 @@ def is_one_segment(files: Sequence[IndexFile]) -> bool:
 
 
 def merge_segments(
-    folder: Path, files: Sequence[IndexFile], running: Collection[str]
+    folder: Path,
+    files: Sequence[IndexFile],
+    running: Collection[str],
+    most_rows: int | None = None,
 ) -> tuple[list[IndexFile], list[IndexFile]]:
     """Merges what is to be merged.
 
@@ -62,6 +66,7 @@ def merge_segments(
         folder: the store's folder.
         files: the files of the index.
         running: runs that may bring more entries.
+        most_rows: leave what is more as it is; None for no bound.
 
     Returns:
         The files of the index afterwards; and those that are no longer part of it, or were made on
@@ -72,17 +77,22 @@ def merge_segments(
     """
     files = list(files)
     replaced: list[IndexFile] = []
-    while crowded := _crowded(files):
+    while too_many := crowded(files, most_rows):
         segment = next_segment(files)
-        files = [file for file in files if file not in crowded]
-        files += merge_into_one(folder, crowded, segment, running)
-        replaced += crowded
+        files = [file for file in files if file not in too_many]
+        files += merge_into_one(folder, too_many, segment, running)
+        replaced += too_many
     named = {file.path for file in files}
     return files, [file for file in replaced if file.path not in named]
 
 
-def _crowded(files: Sequence[IndexFile]) -> list[IndexFile]:
-    """The files of the lowest tier with too many segments."""
+def crowded(files: Sequence[IndexFile], most_rows: int | None = None) -> list[IndexFile]:
+    """The files of the lowest tier with too many segments.
+
+    Args:
+        files: the files of the index.
+        most_rows: do not look at tiers with more; None for no bound.
+    """
     tiers: dict[int, list[list[IndexFile]]] = {}
     for segment in segments_of(files):
         rows = sum(file.rows for file in segment)
@@ -91,13 +101,19 @@ def _crowded(files: Sequence[IndexFile]) -> list[IndexFile]:
             tier += 1
         tiers.setdefault(tier, []).append(segment)
     for tier in sorted(tiers):
-        if len(tiers[tier]) > MOST:
-            return [file for segment in tiers[tier] for file in segment]
+        found = [file for segment in tiers[tier] for file in segment]
+        few = most_rows is None or sum(file.rows for file in found) <= most_rows
+        if len(tiers[tier]) > MOST and few:
+            return found
     return []
 
 
 def merge_into_one(
-    folder: Path, files: Sequence[IndexFile], segment: int, running: Collection[str]
+    folder: Path,
+    files: Sequence[IndexFile],
+    segment: int,
+    running: Collection[str],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[IndexFile]:
     """Writes what files of the index hold to one segment.
 
@@ -106,9 +122,10 @@ def merge_into_one(
         files: the files.
         segment: the number of the new segment.
         running: runs that may bring more entries.
+        stopped: asked now and then, says whether the segment is not wanted any more.
 
     Returns:
-        The files of the segment.
+        The files of the segment; without some if it is not wanted.
 
     Raises:
         StoreError: a file cannot be read or written.
@@ -116,6 +133,8 @@ def merge_into_one(
     index = Index(folder, files)
     merged: list[IndexFile] = []
     for low, high in hash_ranges(index.rows):
+        if stopped():
+            break
         parts = [part for file in index.mapped(low, high) if len(part := file.between(low, high))]
         if parts:
             rows = joined(parts)

@@ -28,6 +28,9 @@ __all__ = ["ReadStream"]
 BUNDLE_SECONDS = 0.5
 """How long a bundle goes on reading, at most: what it has read is parsed and counted then."""
 
+FEW_BYTES = 1 << 18
+"""A poll of less ends the bundle: where little comes, what comes is to be seen soon."""
+
 POLL_SECONDS = 0.1
 REST_SECONDS = 0.1
 """How long a reader rests that has found nothing."""
@@ -156,8 +159,8 @@ class _Read(beam.DoFn):
                 if STOP.is_set():
                     break
                 follow_clock(self._watermarks, idle, opened, estimator)
-            looked_enough = poll.payload is None or poll.wait or time.monotonic() >= until
-            if looked_enough and position < end:
+            few = poll.payload is None or poll.payload.size < FEW_BYTES
+            if (few or poll.wait or time.monotonic() >= until) and position < end:
                 rest = poll.wait or (0 if poll.payload else REST_SECONDS)
                 tracker.defer_remainder(Duration.of(rest))
                 return
