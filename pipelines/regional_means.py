@@ -54,8 +54,11 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         RegionalMeans,
     )
     from transforms.check_arrival import mark_too_late  # noqa: PLC0415
+    from transforms.running_totals import WithoutRetold  # noqa: PLC0415
 
     lateness, future = job.triggers.allowed_lateness, job.max_future
+    # The local store leaves out what changes nothing.
+    retell = job.bigquery is None and not payloads.is_bounded
     parse = ParseReadings(
         job.message_format,
         hash_raw=job.bigquery is not None,
@@ -69,6 +72,7 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         job.remember_versions,
         future,
         job.group_by,
+        retell=retell,
     )
     parsed = payloads | "Parse" >> parse
     readings, late = parsed.readings, parsed.too_late
@@ -85,6 +89,7 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         group_by=job.group_by,
         partials=True,
         shards=job.series_shards,
+        retell=retell,
     )
     results = {"regional_means_revisions": means, "rejected_readings": parsed.rejected}
     if latest.entries is not None:
@@ -97,7 +102,8 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         results["readings"] = (placed, late) | "Archived" >> beam.Flatten()
     results | "Store" >> open_sink(job, run)
     if job.reports or job.dead_letters is not None:
-        _send(means, parsed.rejected, job, run)
+        changed = means | "Changed" >> beam.ParDo(WithoutRetold()) if retell else means
+        _send(changed, parsed.rejected, job, run)
 
 
 def _send(

@@ -79,6 +79,9 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         max_future: by how many seconds an event time may be ahead of its arrival, as
             `ParseReadings` was told: what a reading of some age may have been preceded by depends
             on it.
+        retell: on an unbounded input, also give out with weight 0 what changes nothing and is no
+            repeat: older versions, and newer ones that mean the same. `RegionalMeans(retell=True)`
+            tells their windows again: see there.
         group_by: what means will be grouped by, as `RegionalMeans` takes it: what they do not need
             is left out. By default nothing is.
 
@@ -94,8 +97,11 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         remember_versions: int = 3600,
         max_future: int = 300,
         group_by: str = BOTH,
+        *,
+        retell: bool = False,
     ) -> None:
         super().__init__()
+        self._retell = retell
         if duplicates not in DUPLICATES:
             msg = f"duplicates can be {' or '.join(DUPLICATES)}, not {duplicates!r}"
             raise ValueError(msg)
@@ -118,7 +124,12 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
             shards = self._shards or STREAM_SHARDS
             return LatestReadings(
                 *latest_in_stream(
-                    pcoll, shards, self._remember_versions, self._max_future, self._group_by
+                    pcoll,
+                    shards,
+                    self._remember_versions,
+                    self._max_future,
+                    self._group_by,
+                    retell=self._retell,
                 )
             )
         by_identity = beam.ParDo(

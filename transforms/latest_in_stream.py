@@ -61,6 +61,8 @@ def latest_in_stream(
     remember: int,
     max_future: int,
     group_by: str,
+    *,
+    retell: bool = False,
 ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
     """Applies the steps of `KeepLatestVersion` to an unbounded input.
 
@@ -70,6 +72,7 @@ def latest_in_stream(
         remember: for how many seconds of event time after its arrival a version is remembered.
         max_future: by how many seconds an event time may be ahead of its arrival.
         group_by: what means are grouped by.
+        retell: also give out, with weight 0, what changes nothing and may have been told before.
 
     Returns:
         Batches of schema `WEIGHTED`, and batches of schema `ENTRIES` with the accepted versions.
@@ -80,7 +83,7 @@ def latest_in_stream(
         | "PackByIdentity"
         >> beam.ParDo(PackByIdentity(shards, group_by)).with_output_types(tuple[int, bytes])
         | "RememberVersions"
-        >> beam.ParDo(RememberVersions(remember, max_future)).with_outputs(
+        >> beam.ParDo(RememberVersions(remember, max_future, retell=retell)).with_outputs(
             ENTRIES_TAG, main="readings"
         )
     )
@@ -100,10 +103,11 @@ class RememberVersions(beam.DoFn):
     Args:
         remember: for how many seconds of event time after its arrival a version is remembered.
         max_future: by how many seconds an event time may be ahead of its arrival.
+        retell: also give out, with weight 0, what changes nothing: see `Decision.touched`.
     """
 
-    def __init__(self, remember: int, max_future: int) -> None:
-        self._remember, self._max_future = remember, max_future
+    def __init__(self, remember: int, max_future: int, *, retell: bool = False) -> None:
+        self._remember, self._max_future, self._retell = remember, max_future, retell
         self._images = ShardImages(uuid.uuid4().hex)
 
     def setup(self) -> None:
@@ -147,7 +151,7 @@ class RememberVersions(beam.DoFn):
         count("superseded", decision.superseded)
         count("too_late", decision.too_late)
         self._decided.append((decision, memory.names))
-        self._rows += len(decision.accepted) + len(decision.taken)
+        self._rows += sum(map(len, (decision.accepted, decision.taken, decision.touched)))
         self._oldest = min(self._oldest, timestamp)
         if self._rows >= FLUSH_FROM:
             for tag, batch, at in self._flush():
@@ -202,7 +206,9 @@ class RememberVersions(beam.DoFn):
         image = self._images.take(shard, state.token)
         if image is not None:
             return image
-        memory = VersionMemory(self._remember, self._max_future, self._images.series)
+        memory = VersionMemory(
+            self._remember, self._max_future, self._images.series, touched=self._retell
+        )
         logged = [unpack(data) for bag, _ in state.generations for data in bags[bag].read()]
         memory.restore(logged, state.released)
         return memory
@@ -210,29 +216,36 @@ class RememberVersions(beam.DoFn):
     def _flush(self) -> Iterator[tuple[str | None, pa.RecordBatch, Timestamp]]:
         decided, self._decided, self._rows = self._decided, [], 0
         accepted = _joined(decided, "accepted")
-        if not len(accepted.rows):
-            return
-        entries = arrow_entries(accepted)
-        at = oldest_event_time(accepted.rows, self._oldest)
-        yield ENTRIES_TAG, entries, at
-        if all(each.added is each.accepted and not len(each.taken) for each, _ in decided):
-            yield None, with_weights(entries, len(entries), 0), at
-            return
-        added, taken = _joined(decided, "added"), _joined(decided, "taken")
-        if len(added.rows) or len(taken.rows):
-            changes = joined_packed([added, taken])
-            batch = with_weights(arrow_entries(changes), len(added.rows), len(taken.rows))
+        if len(accepted.rows):
+            entries = arrow_entries(accepted)
+            at = oldest_event_time(accepted.rows, self._oldest)
+            yield ENTRIES_TAG, entries, at
+            if all(_adds_only(each) for each, _ in decided):
+                yield None, with_weights(entries, len(entries), 0), at
+                return
+        parts = [_joined(decided, part) for part in ("added", "taken", "touched")]
+        added, taken, touched = (len(part.rows) for part in parts)
+        if added or taken or touched:
+            changes = joined_packed(parts)
+            batch = with_weights(arrow_entries(changes), added, taken, touched)
             yield None, batch, oldest_event_time(changes.rows, self._oldest)
+
+
+def _adds_only(decision: Decision) -> bool:
+    """Whether all that was accepted is added, and nothing else is said."""
+    few = not len(decision.taken) and not len(decision.touched)
+    return decision.added is decision.accepted and few
 
 
 def _joined(decided: list[tuple[Decision, Sequence[Name]]], part: str) -> Packed:
     return joined_packed([Packed(getattr(decision, part), names) for decision, names in decided])
 
 
-def with_weights(entries: pa.RecordBatch, added: int, taken: int) -> pa.RecordBatch:
-    """Entries with a column `weight`: 1 in the rows that come first, -1 in those after them."""
-    weights = np.ones(added + taken, np.int8)
-    weights[added:] = -1
+def with_weights(
+    entries: pa.RecordBatch, added: int, taken: int, touched: int = 0
+) -> pa.RecordBatch:
+    """Entries with a column `weight`: 1 in the rows that come first, then -1, and 0 at the end."""
+    weights = np.repeat(np.array([1, -1, 0], np.int8), [added, taken, touched])
     return pa.RecordBatch.from_arrays([*entries.columns, pa.array(weights)], schema=WEIGHTED)
 
 

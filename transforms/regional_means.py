@@ -57,6 +57,10 @@ class RegionalMeans(
         group_by: `region`, `sensor` or `both`.
         partials: add columns `partial_…`, from which a sink can add rows up without loss.
         shards: how many shares the series are dealt into; by default 16.
+        retell: on an unbounded input, also give out windows that a reading of weight 0 has touched,
+            or that have stayed as they were, with the timing `retold`. For a sink that compares: a
+            stream that begins again from a checkpoint may have given out, before it failed, what
+            it does not count any more.
 
     Raises:
         ValueError: no windows, an unknown statistic, another word for `group_by`, or no shards.
@@ -71,6 +75,7 @@ class RegionalMeans(
         *,
         partials: bool = False,
         shards: int | None = None,
+        retell: bool = False,
     ) -> None:
         super().__init__()
         if shards is not None and shards < 1:
@@ -88,7 +93,7 @@ class RegionalMeans(
         self._statistics = [STATISTICS[name]() for name in statistics]
         self._triggers = triggers or Triggers()
         self._group_by = checked_grouping(group_by)
-        self._partials, self._shards = partials, shards or SHARDS
+        self._partials, self._shards, self._retell = partials, shards or SHARDS, retell
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         if not pcoll.is_bounded:
@@ -100,6 +105,7 @@ class RegionalMeans(
                 self._group_by,
                 self._shards,
                 partials=self._partials,
+                retell=self._retell,
             )
         reduce_slices = _ReduceSlices(self._slice, self._statistics, self._group_by, self._shards)
         make_windows = _MakeWindows(

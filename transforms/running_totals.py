@@ -48,7 +48,7 @@ from transforms.triggers import Triggers, all_at_once
 from transforms.window_totals import BAGS, RETOLD, Due, TotalsImage, TotalsState, WindowTotals
 from transforms.windows import SlidingWindow
 
-__all__ = ["ReduceSlices", "StreamedMeans"]
+__all__ = ["ReduceSlices", "StreamedMeans", "WithoutRetold"]
 
 STATE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("totals", BytesCoder()))
 BAG = [beam.DoFn.StateParam(BagStateSpec(f"totals_{n}", BytesCoder())) for n in range(BAGS)]
@@ -382,6 +382,15 @@ class _AddUp(beam.DoFn):
             timer.set(Timestamp(state.next))
         small.write(state.write())
         self._images.put(shard, state.token, image)
+
+
+class WithoutRetold(beam.DoFn):
+    """Leaves out rows that say what those before them have said."""
+
+    def process(self, element: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        rows = element.filter(pc.not_equal(element.column("pane"), RETOLD))
+        if rows.num_rows:
+            yield rows
 
 
 def _batches(

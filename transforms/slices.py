@@ -8,7 +8,7 @@ hourly one (Li et al. 2005, "No pane, no gain"; Traub et al. 2019, "Scotty").
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -51,7 +51,7 @@ class SliceAccumulator:
         self._slice = slice_seconds * 1_000_000
         self._statistics = statistics
         self._keys: dict[SeriesName, int] = {}
-        self._pieces: list[dict[str, npt.NDArray[np.int64]]] = []
+        self._pieces: list[Partials] = []
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -62,7 +62,8 @@ class SliceAccumulator:
                 `PLACED_READINGS`; `transforms.grouping.grouped` has decided in which series each
                 counts: in that of its region where `region` is not NULL, in that of its sensor
                 where `sensor_id` is not. If there is a column `weight`, a reading of weight -1 is
-                taken away again, one of weight 1 is added.
+                taken away again, one of weight 1 is added, and of one of weight 0 there is only the
+                series and the slice, with nothing in it.
         """
         if "deleted" in batch.schema.names and batch.column("deleted").true_count:
             batch = batch.filter(pc.invert(batch.column("deleted")))
@@ -75,15 +76,15 @@ class SliceAccumulator:
     def _add(self, batch: pa.RecordBatch, keys: Ints) -> None:
         values = np.asarray(batch.column("value_micros"))
         slices = np.asarray(batch.column("event_time").view(pa.int64())) // self._slice
-        gone = _taken_away(batch)
-        if gone is None:
+        weights = _weights(batch)
+        if weights is None:
             self._append(group_sorted(keys, slices, values, self._statistics))
             return
-        if not gone.all():
-            rows = ~gone
-            self._append(group_sorted(keys[rows], slices[rows], values[rows], self._statistics))
-        left = group_sorted(keys[gone], slices[gone], values[gone], self._statistics)
-        self._append(retract_partials(left, self._statistics))
+        for weight, of_partials in EFFECTS.items():
+            rows = np.flatnonzero(weights == weight)
+            if len(rows):
+                piece = group_sorted(keys[rows], slices[rows], values[rows], self._statistics)
+                self._append(of_partials(piece, self._statistics))
 
     def flush(self, shards: int) -> list[tuple[int, pa.RecordBatch]]:
         """Everything added so far, as Arrow batches; the accumulator is empty afterwards.
@@ -146,7 +147,7 @@ class SliceAccumulator:
     def _number(self, name: SeriesName) -> int:
         return self._keys.setdefault(name, len(self._keys))
 
-    def _append(self, piece: dict[str, npt.NDArray[np.int64]]) -> None:
+    def _append(self, piece: Partials) -> None:
         self._pieces.append(piece)
         self._rows += len(piece["key"])
         if self._rows > COMPACT_FROM:
@@ -190,12 +191,12 @@ def _share(name: SeriesName, shards: int) -> int:
     return zlib.crc32("\0".join(part or "" for part in name).encode()) % shards
 
 
-def _taken_away(batch: pa.RecordBatch) -> npt.NDArray[np.bool_] | None:
-    """Which readings have a negative weight; None where none has."""
+def _weights(batch: pa.RecordBatch) -> npt.NDArray[np.int8] | None:
+    """The weights of readings; None where all are added."""
     if "weight" not in batch.schema.names:
         return None
-    gone: npt.NDArray[np.bool_] = np.asarray(batch.column("weight")) < 0
-    return gone if gone.any() else None
+    weights: npt.NDArray[np.int8] = np.asarray(batch.column("weight"))
+    return None if (weights == 1).all() else weights
 
 
 def partial_schema(statistics: Sequence[Statistic]) -> pa.Schema:
@@ -245,6 +246,24 @@ def retract_partials(
     for statistic in statistics:
         negative.update(statistic.retract(partials))
     return negative
+
+
+def empty_partials(
+    partials: Partials, statistics: Sequence[Statistic]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Partials of the same series and slices in which nothing is."""
+    empty = dict(partials)
+    for statistic in statistics:
+        empty.update(statistic.nothing(len(partials["key"])))
+    return empty
+
+
+EFFECTS: dict[int, Callable[[Partials, Sequence[Statistic]], Partials]] = {
+    1: lambda partials, _: partials,
+    -1: retract_partials,
+    0: empty_partials,
+}
+"""What becomes of the partials of readings, by their weight."""
 
 
 def _groups(keys: Ints, slices: Ints) -> tuple[Ints, Ints]:

@@ -94,6 +94,13 @@ class Statistic:
             for name, limbs in self.columns.items()
         }
 
+    def nothing(self, count: int) -> dict[str, npt.NDArray[np.int64]]:
+        """Partials of so many groups without values: merged with others, they change nothing."""
+        return {
+            name: np.zeros((count, limbs) if limbs > 1 else count, np.int64)
+            for name, limbs in self.columns.items()
+        }
+
     def extract(self, partials: Partials) -> pa.Array:
         """The result, one row a row of the partials; NULL where it does not exist."""
         raise NotImplementedError
@@ -174,6 +181,9 @@ class _Extreme(Statistic):
 
     def retract(self, partials: Partials) -> dict[str, npt.NDArray[np.int64]]:
         return {self.name: partials[self.name][:, ::-1]}
+
+    def nothing(self, count: int) -> dict[str, npt.NDArray[np.int64]]:
+        return {self.name: np.full((count, 2), self.none)}
 
     def extract(self, partials: Partials) -> pa.Array:
         came, left = partials[self.name].T

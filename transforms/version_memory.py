@@ -27,7 +27,7 @@ from transforms.packed_rows import (
     words_of,
 )
 from transforms.packed_series import Series, joined_packed
-from transforms.packed_versions import NEWER, SAME, came_again, compared, newest_rows
+from transforms.packed_versions import NEWER, OLDER, SAME, came_again, compared, newest_rows
 from transforms.spans import Bools, Ints
 
 __all__ = ["Decision", "VersionMemory"]
@@ -53,6 +53,9 @@ class Decision:
         duplicates: how many messages were known.
         superseded: how many messages, or versions accepted before, are older than another.
         too_late: how many come after a version that is no longer remembered.
+        touched: versions that change nothing, where they are asked for: older than another one, or
+            new without meaning anything else. A stream that begins again from older state may have
+            shown them before it failed.
     """
 
     accepted: Rows
@@ -61,6 +64,7 @@ class Decision:
     duplicates: int
     superseded: int
     too_late: int
+    touched: Rows
 
 
 class VersionMemory:
@@ -70,14 +74,22 @@ class VersionMemory:
         remember: for how many seconds after its arrival a version is remembered at least.
         max_future: by how many seconds an event time may be ahead of its arrival.
         series: the numbers of series, which other memories may share.
+        touched: whether decisions name what was touched.
 
     Attributes:
         released: what had to be remembered up to this moment, in seconds since the epoch, is
             forgotten; None where nothing was yet.
     """
 
-    def __init__(self, remember: int, max_future: int, series: Series | None = None) -> None:
-        self._remember, self._max_future = remember, max_future
+    def __init__(
+        self,
+        remember: int,
+        max_future: int,
+        series: Series | None = None,
+        *,
+        touched: bool = False,
+    ) -> None:
+        self._remember, self._max_future, self._tells = remember, max_future, touched
         self._series = series or Series()
         self._store = np.zeros(0, ROW)
         self._size = 0
@@ -111,7 +123,9 @@ class VersionMemory:
         """
         rows = self._series.renumbered(packed)
         kept, duplicates, superseded = newest_rows(rows, self.names)
+        touched = []
         if len(kept) < len(rows):
+            touched.append(rows.take(np.setdiff1d(np.arange(len(rows)), kept)))
             rows = rows.take(kept)
         places = self._find(rows)
         known = np.flatnonzero(places >= 0)
@@ -126,7 +140,10 @@ class VersionMemory:
         new = np.flatnonzero(verdict == NEWER)
         replaced = before.take(np.flatnonzero(verdict[known] == NEWER))
         accepted = rows.take(new)
-        added, taken = self._accept(accepted, places[new], replaced)
+        added, taken, unchanged = self._accept(accepted, places[new], replaced)
+        if self._tells:
+            older = known[(verdict[known] == OLDER) & ~said]
+            touched += [rows.take(older), accepted.take(unchanged)]
         return Decision(
             accepted,
             added,
@@ -134,6 +151,7 @@ class VersionMemory:
             duplicates + again,
             superseded + len(known) - again,
             len(too_late),
+            np.concatenate(touched) if self._tells else rows[:0],
         )
 
     def release(self, until: int) -> None:
@@ -185,10 +203,15 @@ class VersionMemory:
         old = (rows["version"] > 1) & (rows["event_time"] <= horizon)
         return np.flatnonzero(unknown & numbered & old)
 
-    def _accept(self, rows: Rows, places: Ints, replaced: Rows) -> tuple[Rows, Rows]:
-        """Remembers new versions; those that change something, and what they replace."""
+    def _accept(self, rows: Rows, places: Ints, replaced: Rows) -> tuple[Rows, Rows, Ints]:
+        """Remembers new versions.
+
+        Returns:
+            Those that change something, and what they replace; the places of those that do not.
+        """
+        none = np.zeros(0, np.int64)
         if not len(rows):
-            return rows, replaced
+            return rows, replaced, none
         arrival = rows["arrival"]
         if self.released is not None:
             # Where the watermark is ahead of the arrivals, as when a backlog is read, the time
@@ -196,7 +219,7 @@ class VersionMemory:
             np.maximum(arrival, self.released, out=arrival)
         if not len(replaced):
             self._append(rows)
-            return rows, replaced
+            return rows, replaced, none
         follows = np.flatnonzero(places >= 0)
         # A version is remembered as long as the one that it replaces would have been: when the
         # state is read again, the older must not outlive the newer.
@@ -206,10 +229,11 @@ class VersionMemory:
         self._append(rows.take(np.flatnonzero(places < 0)))
         changed = _means_else(following, replaced)
         if changed.all():
-            return rows, replaced
+            return rows, replaced, none
         changes = np.ones(len(rows), bool)
         changes[follows] = changed
-        return rows.take(np.flatnonzero(changes)), replaced.take(np.flatnonzero(changed))
+        added, taken = rows.take(np.flatnonzero(changes)), replaced.take(np.flatnonzero(changed))
+        return added, taken, np.flatnonzero(~changes)
 
     def _append(self, rows: Rows) -> None:
         size = self._size + len(rows)

@@ -39,6 +39,7 @@ from connectors.local_store.transaction import Transaction
 from connectors.local_store.window_numbers import WINDOW, Numbering, Windows
 from transforms.spans import Bools, Ints
 from transforms.window_means import PARTIAL
+from transforms.window_totals import RETOLD
 
 __all__ = ["RECONCILED", "NewRows", "totals_table"]
 
@@ -230,7 +231,8 @@ def totals_table(
     now = int(datetime.datetime.now(datetime.UTC).timestamp() * 1e6)
     corrected = rows.emitted == NEVER
     correction = RECONCILED if run.kind == RECONCILE else CORRECTION
-    columns["pane"] = pa.array(np.where(corrected, correction, rows.panes), pa.string())
+    panes = np.where(corrected | (rows.panes == RETOLD), correction, rows.panes)
+    columns["pane"] = pa.array(panes, pa.string())
     columns["emitted_at"] = pa.array(np.where(corrected, now, rows.emitted)).view(MOMENT)
     columns["revision"] = pa.array(np.full(count, revision))
     columns["run_id"] = pa.repeat(run.run_id, count)

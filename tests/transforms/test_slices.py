@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +49,21 @@ def accumulated(batches, shards=4, seconds=300):
     rows = partial_rows(accumulator.flush(shards))
     assert accumulator.flush(shards) == []
     return rows
+
+
+def test_a_reading_without_weight_leaves_its_slice_and_nothing_in_it():
+    """Merged with others it changes nothing."""
+    batch = placed_batch([(0, "temperature", 0, 5), (1, "temperature", 0, 7)])
+    weighted = batch.append_column("weight", pa.array([0, 1], pa.int8()))
+    touching = batch.append_column("weight", pa.array([0, 0], pa.int8()))
+    one, both = SliceAccumulator(300, ALL), SliceAccumulator(300, ALL)
+    one.add(weighted.slice(1))
+    both.add(weighted)
+    both.add(touching)
+    ((_, alone),), ((_, found),) = one.flush(1), both.flush(1)
+    assert sorted(found.column("count").to_pylist()) == [0, 1]
+    held = found.filter(pc.not_equal(found.column("count"), 0))
+    assert partial_rows([(0, held)]) == partial_rows([(0, alone)])
 
 
 @settings(max_examples=60)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.reading import VersionKind
 from transforms.packed_rows import (
     DELETED,
     PLACED,
@@ -188,6 +189,38 @@ def test_what_is_added_less_what_is_taken_is_what_is_remembered(pieces):
         for each in meant(decision.taken):
             standing.remove(each)
     assert sorted(standing) == sorted(meant(memory.rows))
+
+
+@settings(max_examples=200)
+@given(st.lists(st.lists(entry(), min_size=1, max_size=8), min_size=1, max_size=6))
+def test_whatever_order_messages_come_in_each_window_of_theirs_is_touched(pieces):
+    """But for repeats, and what comes too late: somebody else may have told it in another order."""
+    memory, known = VersionMemory(10**9, MAX_FUTURE, touched=True), {}
+
+    def places(rows):
+        return set(zip(rows["event_time"].tolist(), series_of(rows).tolist(), strict=True))
+
+    for piece in pieces:
+        decision = memory.offer(packed(piece))
+        said = set().union(*map(places, (decision.added, decision.taken, decision.touched)))
+        for each in piece:
+            again = each["kind"] == VersionKind.ARRIVAL or rank(each) in known.get(
+                identity(each), ()
+            )
+            if not again:
+                assert (each["event_time"], each["series"]) in said
+        for each in piece:
+            known.setdefault(identity(each), set()).add(rank(each))
+
+
+def test_nothing_is_touched_unless_that_is_asked_for():
+    first = {"high": 1, "low": 1, "kind": 3, "version": 2, "deleted": False, "event_time": 5}
+    first |= {"longitude": 0.0, "latitude": 0.0, "value": 1, "series": 0, "arrival": 9}
+    first |= {"placed": False}
+    memory = VersionMemory(REMEMBER, MAX_FUTURE)
+    for version in (2, 1, 3):
+        decision = memory.offer(packed([first | {"version": version}]))
+        assert len(decision.touched) == 0
 
 
 @given(st.lists(entry(), max_size=30))
