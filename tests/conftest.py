@@ -17,6 +17,14 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+
+def pytest_collection_modifyitems(items):
+    """Slow tests have real servers and processes: one that fails is tried once more, and listed."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
+
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background has interrupts ignored, also by what the tests
     # start.
