@@ -9,7 +9,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from geo import RegionIndex
 from schemas.entries import ENTRIES
 from tests.support.streams import PARIS, TOULOUSE, at, counted, deletion, reading
-from transforms import latest_in_stream, pack_by_identity, shard_images
+from transforms import latest_in_stream, pack_by_identity, shard_images, state_images
 from transforms.assign_regions import assign_regions
 from transforms.batches import batch_rows, stamped
 from transforms.latest_in_stream import WEIGHTED, RememberVersions
@@ -200,8 +200,8 @@ def test_images_that_nobody_asks_for_are_dropped(monkeypatch):
     images = shard_images.ShardImages
     mine = [key for key in images._all if key[0] == worker.remember._images._owner]
     assert len(mine) == 1
-    now = shard_images.time.monotonic()
-    monkeypatch.setattr(shard_images.time, "monotonic", lambda: now + 100_000)
+    now = state_images.time.monotonic()
+    monkeypatch.setattr(state_images.time, "monotonic", lambda: now + 100_000)
     Worker().remember.start_bundle()
     assert mine[0] not in images._all
     with counted() as found:
