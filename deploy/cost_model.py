@@ -36,6 +36,8 @@ class Volume:
         raw_days: how long the raw messages are kept in Cloud Storage, compressed.
         queries_per_day: questions to the views, each of one day.
         reconciled_days: days of the archive that are reconciled each day.
+        least_vcpus: processors of a stream's workers at least: their memory may ask for more of
+            them than the work does.
     """
 
     readings_per_day: float
@@ -46,6 +48,7 @@ class Volume:
     raw_days: float = 30
     queries_per_day: float = 1000
     reconciled_days: float = 2
+    least_vcpus: float = 0
 
     @property
     def per_second(self) -> float:
@@ -108,7 +111,9 @@ def _size(name: str) -> float:
 def vcpus(volume: Volume, *, streaming: bool) -> float:
     """Processors that are kept busy, before rounding to machines."""
     rate = _size("readings_per_cpu_second") * _size("utilisation")
-    return volume.per_second / (rate / _size("stream_factor") if streaming else rate)
+    if not streaming:
+        return volume.per_second / rate
+    return max(volume.least_vcpus, volume.per_second / (rate / _size("stream_factor")))
 
 
 class _Bill:

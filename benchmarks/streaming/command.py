@@ -19,6 +19,7 @@ from benchmarks.streaming.job import RUNNERS, JobFailedError
 from benchmarks.streaming.ladder import Ladder, climb
 from benchmarks.streaming.produce import ProduceError
 from benchmarks.streaming.results import Result, kept
+from benchmarks.streaming.scale import Scale, quick, scale, write_capacity
 from benchmarks.streaming.soak import Soak, soak
 from benchmarks.streaming.sustained import SHAPES, Sustained, sustain
 from connectors.local_store import StoreError
@@ -27,6 +28,8 @@ __all__ = ["main"]
 
 FOLDER = Path(__file__).parents[1]
 ALL, REPORT = "all", "report"
+FITTED = "flink"
+"""The runner whose costs `deploy.capacity` goes by."""
 Runs = Iterator[Callable[[Path], Result]]
 
 
@@ -74,6 +77,8 @@ def _ran(run: Callable[[Path], Result], data: Path) -> bool:
     try:
         result = run(data)
         _say(f"wrote {result.keep(data)}")
+        if result.section == "scale" and result.name == FITTED and not result.quick:
+            write_capacity(result)
     except (
         *(BrokerError, JobFailedError, ProduceError, NoSpaceError, StoreError),
         *(OSError, ValueError),
@@ -145,11 +150,18 @@ def _soak(chosen: argparse.Namespace) -> Runs:
         yield partial(soak, asked)
 
 
+def _scale(chosen: argparse.Namespace) -> Runs:
+    for runner in chosen.runner:
+        asked = Scale(runner, chosen.minutes or 2.0, options=tuple(chosen.option))
+        yield partial(scale, quick(asked) if chosen.quick else asked)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Runs]] = {
     "sustained": _sustained,
     "drain": _drain,
     "ladder": _ladder,
     "soak": _soak,
+    "scale": _scale,
 }
 
 

@@ -44,6 +44,14 @@ SOAK = (
 )
 
 
+SCALE = (
+    "The same stream at several rates. Lines of least squares go through all rates but the "
+    "greatest; what they say of that is compared with what it was. Cores are those of the runner "
+    "and of Python, memory is the peak of Python's, versions are those remembered at the end. "
+    "`python -m deploy.capacity` says by them what other sizes need."
+)
+
+
 def document(results: Sequence[Result]) -> str:
     """The report.
 
@@ -177,6 +185,22 @@ def _soak(result: Result) -> list[list[str]]:
     return rows
 
 
+def _scale(result: Result) -> list[list[str]]:
+    points, said = result.values["points"], result.values["predicted"]
+    return [
+        [
+            result.name,
+            f"{point['rate']:,.0f}",
+            f"{point['versions']:,.0f}",
+            f"{point['cores']:.2f}",
+            f"{said['cores'] * point['cores']:.2f}" if point is points[-1] else "",
+            _mega(point["memory"]),
+            _mega(said["memory"] * point["memory"]) if point is points[-1] else "",
+        ]
+        for point in points
+    ]
+
+
 SOAKED = {
     "state": "state",
     "memory_python": "memory of Python",
@@ -230,5 +254,14 @@ SECTIONS: dict[str, tuple[str, str, list[str], Rows]] = {
         SOAK,
         ["What", "Mean", "Most", "Last", "Rise of the line", "its error", "Grows"],
         _soak,
+    ),
+    "scale": (
+        "By rate",
+        SCALE,
+        [
+            *("Runner", "Readings/s", "Versions", "Cores", "predicted"),
+            *("Memory, MB", "predicted"),
+        ],
+        _scale,
     ),
 }

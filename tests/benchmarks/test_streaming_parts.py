@@ -185,6 +185,15 @@ def test_results_are_kept_and_reported(tmp_path: Path) -> None:
     text = document(kept(tmp_path))
     assert "| flink, 1 | 1,250 | 100 | 1.50 | 0.50 | 1.50 | 1.75 |" in text
     assert "Quick runs are among them" in text
+    points = [
+        {"rate": rate, "versions": 60 * rate, "cores": rate / 1e5, "memory": rate * 1e4}
+        for rate in (20_000, 50_000)
+    ]
+    said = {"points": points, "predicted": {"cores": 0.9, "memory": 1.1}}
+    Result("scale", "flink", {}, said).keep(tmp_path)
+    text = document(kept(tmp_path))
+    assert "| flink | 20,000 | 1,200,000 | 0.20 |  | 200 |  |" in text
+    assert "| flink | 50,000 | 3,000,000 | 0.50 | 0.45 | 500 | 550 |" in text
     Result("soak", "flink", {}, {}).keep(tmp_path)
     with pytest.raises(ValueError, match=r"soak flink .* another version"):
         document(kept(tmp_path))
