@@ -37,7 +37,7 @@ from transforms.numbers import MICROS
 from transforms.pack_by_identity import PackByIdentity
 from transforms.parse_block import BlockParser
 from transforms.payload import Payload, join_messages
-from transforms.running_totals import ReduceSlices
+from transforms.slice_changes import ReduceSlices
 from transforms.statistics import STATISTICS
 from transforms.windows import HOURLY, SLIDING, slice_seconds
 

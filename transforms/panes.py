@@ -13,8 +13,8 @@ from transforms.changes import series_name
 from transforms.partial_rows import Matrix, PartialRows
 from transforms.slices import KEY
 from transforms.statistics import Statistic
+from transforms.totals_state import WindowKey
 from transforms.window_means import means_schema, partial_columns
-from transforms.window_totals import WindowKey
 
 __all__ = ["pane_rows"]
 

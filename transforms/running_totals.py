@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -32,29 +31,27 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
-from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
+from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.arrivals import UNKNOWN, Waits, oldest_arrival
+from transforms.arrivals import Waits
 from transforms.balance import count
-from transforms.changes import Changes, Pane, pack, series_key, shard_of, unpack
-from transforms.grouping import grouped
+from transforms.changes import unpack
 from transforms.panes import pane_rows
 from transforms.partial_rows import PartialRows
-from transforms.row_classes import row_classes
-from transforms.slices import KEY, SliceAccumulator
+from transforms.slice_changes import ChangesOf, ReduceSlices
 from transforms.state_images import StateImages
 from transforms.statistics import Statistic
+from transforms.totals_state import BAGS, TotalsImage, TotalsState
 from transforms.triggers import Triggers, all_at_once
-from transforms.window_totals import BAGS, RETOLD, Due, TotalsImage, TotalsState, WindowTotals
+from transforms.window_totals import RETOLD, Due, WindowTotals
 from transforms.windows import SlidingWindow
 
-__all__ = ["ReduceSlices", "StreamedMeans", "WithoutRetold"]
+__all__ = ["StreamedMeans", "WithoutRetold"]
 
 STATE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("totals", BytesCoder()))
 BAG = [beam.DoFn.StateParam(BagStateSpec(f"totals_{n}", BytesCoder())) for n in range(BAGS)]
 CLOSE = TimerSpec("close", TimeDomain.WATERMARK)
 TIMER = beam.DoFn.TimerParam(CLOSE)
-TIMINGS = {PaneInfoTiming.EARLY: "early", PaneInfoTiming.LATE: "late"}
 FLUSH_FROM = 20_000
 """Rows in a batch at most."""
 DAY = 86_400
@@ -122,7 +119,7 @@ class StreamedMeans(
         self, changes: beam.PCollection, window: SlidingWindow, *, late: bool
     ) -> beam.PCollection:
         name = f"{window.size}_{window.period}"
-        changes_of = beam.ParDo(_ChangesOf(window, self._statistics, late=late))
+        changes_of = beam.ParDo(ChangesOf(window, self._statistics, late=late))
         return (
             changes
             | f"Windows_{name}" >> self._triggers.windows(window)
@@ -135,142 +132,6 @@ class StreamedMeans(
 def _before_timers(element: tuple[int, bytes]) -> TimestampedValue:
     # Prism holds back what is later than a timer of its key.
     return TimestampedValue(element, MIN_TIMESTAMP)
-
-
-class ReduceSlices(beam.DoFn):
-    """Adds up the changes of a whole bundle: a stream's runner does not before it shuffles.
-
-    Elements out are pairs of a shard and the packed changes of its series in one slice.
-    """
-
-    def __init__(
-        self, seconds: int, statistics: Sequence[Statistic], group_by: str, shards: int
-    ) -> None:
-        self._seconds, self._statistics, self._group_by = seconds, statistics, group_by
-        self._shards = shards
-        self._partials = PartialRows(statistics)
-
-    def start_bundle(self) -> None:
-        self._slices = SliceAccumulator(self._seconds, self._statistics)
-        self._arrived = UNKNOWN
-
-    def process(self, element: pa.RecordBatch) -> None:
-        for name, amount in row_classes(element).items():
-            count(name, amount)
-        self._arrived = min(self._arrived, oldest_arrival(element))
-        self._slices.add(grouped(element, self._group_by))
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        for _, batch in self._slices.flush(1):
-            names, series = _series(batch)
-            shards = np.array([shard_of(name, self._shards) for name in names])[series]
-            numbers = np.asarray(batch.column("slice"))
-            rows = self._partials.matrix(_partials(batch))
-            pane: Pane = (0, 0, 0, "", self._arrived)
-            for shard, number, chosen in _groups(shards, numbers):
-                few, places = np.unique(series[chosen], return_inverse=True)
-                piece = Changes(
-                    [names[name] for name in few.tolist()],
-                    [pane],
-                    places,
-                    np.zeros(len(chosen), np.int64),
-                    rows[chosen],
-                )
-                # All of a slice lies in the same windows. Its last moment is never behind the
-                # watermark where one of its readings is not.
-                at = Timestamp(micros=(number + 1) * self._seconds * 1_000_000 - 1)
-                yield WindowedValue((shard, pack(piece)), at, (GlobalWindow(),))
-
-
-def _series(batch: pa.RecordBatch) -> tuple[list[Any], Any]:
-    """The series of a batch of schema `partial_schema`, and the place of each row's among them."""
-    columns = [batch.column(name) for name in KEY]
-    # All four name a series by the same number.
-    texts = zip(*(column.dictionary.to_pylist() for column in columns), strict=True)
-    return list(map(series_key, texts)), np.asarray(columns[0].indices).astype(np.int64)
-
-
-def _groups(shards: Any, numbers: Any) -> Iterator[tuple[int, int, Any]]:
-    """Rows by shard and slice."""
-    order = np.lexsort((numbers, shards))
-    pairs = np.stack([shards[order], numbers[order]], axis=1)
-    begins = np.flatnonzero(np.r_[True, (pairs[1:] != pairs[:-1]).any(axis=1)])
-    for begin, rows in zip(begins.tolist(), np.split(order, begins[1:]), strict=True):
-        yield int(pairs[begin, 0]), int(pairs[begin, 1]), rows
-
-
-def _partials(batch: pa.RecordBatch) -> dict[str, Any]:
-    """The partial columns of a batch of schema `partial_schema`."""
-    partials = {}
-    for name in batch.schema.names[len(KEY) + 1 :]:
-        column = batch.column(name)
-        if pa.types.is_fixed_size_list(column.type):
-            flat = column.flatten().to_numpy()
-            partials[name] = flat.reshape(-1, column.type.list_size)
-        else:
-            partials[name] = column.to_numpy()
-    return partials
-
-
-class _ChangesOf(beam.DoFn):
-    """Panes as changes of their windows: an element a shard and bundle, in the order of firing.
-
-    Args:
-        window: the window.
-        statistics: what is kept.
-        late: count the readings of late panes.
-    """
-
-    def __init__(
-        self, window: SlidingWindow, statistics: Sequence[Statistic], *, late: bool = False
-    ) -> None:
-        self._window, self._partials, self._counts_late = window, PartialRows(statistics), late
-
-    def start_bundle(self) -> None:
-        self._fired: dict[int, list[tuple[int, Changes]]] = {}
-        self._last: Any = None
-        self._late = 0
-
-    def process(
-        self,
-        element: tuple[int, Iterable[bytes]],
-        timestamp: Any = beam.DoFn.TimestampParam,
-        window: Any = beam.DoFn.WindowParam,
-        pane: Any = beam.DoFn.PaneInfoParam,
-    ) -> None:
-        shard, values = element
-        pieces = list(map(unpack, values))
-        # At the watermark a pane comes even if nothing has changed; some runners give out more.
-        if pieces:
-            timing = TIMINGS.get(pane.timing, "on_time")
-            change = self._change(pieces, timing, int(window.start))
-            if self._counts_late and timing == "late":
-                held = self._partials.held(change.rows)
-                self._late += 0 if held is None else int(np.maximum(held, 0).sum())
-            self._fired.setdefault(shard, []).append((pane.index, change))
-            self._last = timestamp, window
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        count("readings", self._late, "late")
-        for shard, fired in self._fired.items():
-            # Prism brings panes that fire together in any order.
-            ordered = [change for _, change in sorted(fired, key=itemgetter(0))]
-            at, window = self._last
-            yield WindowedValue((shard, pack(Changes.together(ordered))), at, (window,))
-
-    def _change(self, pieces: Sequence[Changes], timing: str, start: int) -> Changes:
-        """What a pane changes, one row a series."""
-        arrived = min(pane[4] for piece in pieces for pane in piece.panes)
-        together = Changes.together(pieces)
-        order = np.argsort(together.series, kind="stable")
-        series, begins = np.unique(together.series[order], return_index=True)
-        return Changes(
-            together.names,
-            [(start, self._window.size, self._window.period, timing, arrived)],
-            series,
-            np.zeros(len(series), np.int64),
-            self._partials.merged(together.rows[order], begins),
-        )
 
 
 class _Images(StateImages[TotalsImage]):
@@ -342,7 +203,8 @@ class _AddUp(beam.DoFn):
         for part in due:
             self._waits.add(part.arrived)
             for timing, number in Counter(part.timings).items():
-                count(timing, number, "panes" if timing != RETOLD else "panes_unchanged")
+                if timing != RETOLD:
+                    count(timing, number, "panes")
         self._waits.observe()
         for batch in _batches(due, self._statistics, partials=self._partials):
             first = pc.min(batch.column("window_end").cast(pa.int64())).as_py()

@@ -11,7 +11,8 @@ from transforms.changes import Changes, Pane, SeriesKey, pack, unpack
 from transforms.partial_rows import PartialRows
 from transforms.slices import group_sorted, retract_partials
 from transforms.statistics import STATISTICS
-from transforms.window_totals import BAGS, Due, TotalsImage, TotalsState, WindowTotals
+from transforms.totals_state import BAGS, TotalsImage, TotalsState
+from transforms.window_totals import Due, WindowTotals
 
 __all__ = ["ALL", "DAY", "KEY", "PARTIALS", "MemoryBag", "Shard", "change", "changes_of"]
 

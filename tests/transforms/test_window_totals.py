@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.window_shards import DAY, KEY, PARTIALS, Shard, change, changes_of
-from transforms import window_totals
+from transforms import totals_state, window_totals
 from transforms.changes import Changes, pack, shard_of, unpack
-from transforms.window_totals import BAGS, GRACE, GRID, TotalsState, WindowTotals
+from transforms.totals_state import BAGS, TotalsState
+from transforms.window_totals import GRACE, GRID, WindowTotals
 
 OTHER = ("sensor", "a ☃", "", "humidity")
 HOUR = 3600
@@ -125,7 +126,7 @@ def test_closed_windows_leave_the_memory(monkeypatch):
     one.fire()
     one.add(changes_of([(KEY, pane(0, "late"), change([2]))]))
     assert len(one.image.tiers) == 2
-    monkeypatch.setattr(window_totals, "FORGET_AFTER", -1.0)
+    monkeypatch.setattr(totals_state, "FORGET_AFTER", -1.0)
     one.add(changes_of([(KEY, pane(5 * HOUR), change([2]))]))
     assert [*one.image.tiers] == [0]
 
