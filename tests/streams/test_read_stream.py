@@ -30,6 +30,12 @@ START = datetime.datetime(2024, 1, 1, 10, tzinfo=datetime.UTC)
 PART = Part("queue/0")
 
 
+@pytest.fixture(autouse=True)
+def small_polls_are_enough(monkeypatch):
+    """Bundles go on, however little a poll brings, but for the tests of that."""
+    monkeypatch.setattr(read_stream, "FEW_BYTES", 0)
+
+
 def message(minutes, value=15.0):
     time = START + datetime.timedelta(minutes=minutes)
     place = {"lat": 48.9, "lon": 2.3}
@@ -116,6 +122,18 @@ def fresh():
     yield
     STOP.clear()
     readers._open.clear()
+
+
+def test_where_little_comes_a_bundle_ends_with_it(monkeypatch):
+    """So that it is seen soon; where much comes, a bundle is large."""
+    few, more = found(1, 2), found(3, 4, 5, first=2)
+    monkeypatch.setattr(read_stream, "FEW_BYTES", few.payload.size + 1)
+    reading = Reading(Script(few, more, found(6, first=5)))
+    assert len(reading.bundle()) == 1
+    assert reading.rest.start == 2
+    assert reading.delay.micros <= 0
+    assert len(reading.bundle()) == 2
+    assert reading.rest.start == 6
 
 
 def test_a_bundle_gives_payloads_that_say_how_far_the_part_is_read():
