@@ -75,7 +75,7 @@ class Point:
         rate: readings a second.
         versions: that were remembered at the end.
         cores: that the runner and Python kept busy.
-        memory: bytes of Python at the most.
+        memory: bytes of Python at the end.
     """
 
     rate: float

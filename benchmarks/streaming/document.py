@@ -47,8 +47,8 @@ SOAK = (
 SCALE = (
     "The same stream at several rates. Lines of least squares go through all rates but the "
     "greatest; what they say of that is compared with what it was. Cores are those of the runner "
-    "and of Python, memory is the peak of Python's, versions are those remembered at the end. "
-    "`python -m deploy.capacity` says by them what other sizes need."
+    "and of Python, in the last two thirds; memory is Python's and versions are those remembered, "
+    "at the end. `python -m deploy.capacity` says by them what other sizes need."
 )
 
 

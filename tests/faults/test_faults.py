@@ -29,7 +29,7 @@ from tests.support.jobs import ROOT
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    # A pane of a failed attempt may stay (docs/faults.md), so these may fail until that is mended.
+    # Several minutes each; the seeds of `test_soak.py` have all the faults, too.
     pytest.mark.skipif("FAULTS" not in os.environ, reason="FAULTS=1 runs all faults in one job"),
     pytest.mark.usefixtures("job_server_jar"),
 ]
