@@ -175,18 +175,19 @@ def _commit(
     kind: str,
     status: str,
     reached: Mapping[str, int] = MappingProxyType({}),
-) -> Committed:
+) -> tuple[Committed, float]:
+    """Commits; gives what that has done, and how many seconds it took."""
     record = run.record(files, kind, status, duplicates=duplicates)
     began = time.monotonic()
     done = LocalStore(folder).commit(record, files, reached)
-    took = round(1000 * (time.monotonic() - began))
+    took = time.monotonic() - began
     count("commits", 1, "store")
-    count("commit_milliseconds", took, "store")
-    update_distribution("store", "commit_time", took)
+    count("commit_milliseconds", round(1000 * took), "store")
+    update_distribution("store", "commit_time", round(1000 * took))
     set_gauge("store", "last_commit", int(time.time()))
     for name, amount in done.changes.items():
         count(name, amount)
-    return done
+    return done, took
 
 
 def _farthest(written: Sequence[StoredFile | Reached]) -> dict[str, int]:
@@ -219,8 +220,7 @@ class _CommitStream(beam.DoFn):
         # A timer that is set again is put off; but a clock that was wrong may have set it so far
         # ahead that it would not come for hours.
         at, soon = due.read(), Timestamp.now() + Duration(seconds=self._wait())
-        latest = float(soon) + self._most
-        if at is None or not latest - self._most - OVERDUE < at <= latest:
+        if at is None or not -OVERDUE < at - float(soon) <= self._most:
             self._schedule(soon, due, commit)
             end.set(GlobalWindow().max_timestamp())
 
@@ -315,14 +315,12 @@ class _CommitStream(beam.DoFn):
         reached: Mapping[str, int] | None = None,
     ) -> Iterator[str]:
         files = [each for each in written if isinstance(each, StoredFile)]
-        began = time.monotonic()
-        done = _commit(
+        done, self._took = _commit(
             self._folder, self._run, self._duplicates, files, STREAM, status, reached or {}
         )
         if status == RUNNING:
             merge_aside(self._folder, done.manifest)
         self._committed = time.monotonic()
-        self._took = self._committed - began
         if done.owes and owed is not None:
             owed.set(Timestamp.now() + Duration(seconds=HOLD_SECONDS))
         yield self._run.run_id

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
+from deploy.arguments import Parser, amount, rounded
 from deploy.capacity_model import WORKER_VCPUS, Need, measured
 from deploy.cost_model import Volume, items_of, price_file
 from transforms.windows import parse_duration
@@ -21,11 +21,6 @@ SIZES = (1.0, 10.0, 100.0)
 BYTES = Volume(1).bytes_per_reading
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 
@@ -35,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 for wrong usage ends the process.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="python -m deploy.capacity",
         description="What a stream needs at some sizes: processors, memory, state, shuffle, money.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--gigabytes_per_minute", nargs="+", type=_positive, default=list(SIZES), metavar="N",
+        "--gigabytes_per_minute", nargs="+", type=amount, default=list(SIZES), metavar="N",
         help="of JSON text, 154 bytes a reading (default: 1 10 100)",
     )  # fmt: skip
     parser.add_argument(
@@ -49,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="as of the job (default: 1h)",
     )  # fmt: skip
     parser.add_argument(
-        "--series", type=_positive, default=18.0, metavar="N",
+        "--series", type=amount, default=18.0, metavar="N",
         help="regions or sensors, times quantities (default: 18)",
     )  # fmt: skip
     parser.add_argument("--region", choices=price_file()["regions"])
@@ -88,7 +83,7 @@ def _as_text(
             f"  memory of versions   {_bytes(need.memory)}",
             f"  state of the runner  {_bytes(need.state)}",
             f"  shuffled             {_bytes(need.shuffled)} a second",
-            *(f"  {way:<20} about ${_rounded(bill)} a month" for way, bill in bills.items()),
+            *(f"  {way:<20} about ${rounded(bill)} a month" for way, bill in bills.items()),
             "",
         ]
     lines.append(f"{region}, list prices of {price_file()['date']}; {source['note']}")
@@ -101,22 +96,6 @@ def _bytes(size: float) -> str:
             break
         size /= 1000
     return f"{size:,.3g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"
-
-
-def _rounded(number: float) -> str:
-    places = 1 - math.floor(math.log10(number)) if number > 0 else 0
-    return f"{round(number, places):,.0f}"
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        msg = f"{text!r} is no number above 0"
-        raise argparse.ArgumentTypeError(msg)
-    return number
 
 
 def _seconds(text: str) -> float:

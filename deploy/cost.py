@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any
 
+from deploy.arguments import Parser, amount, rounded
 from deploy.cost_model import WAYS, Item, Volume, items_of, price_file, sizing
 
 __all__ = ["main"]
@@ -33,11 +33,6 @@ HELP = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 
@@ -47,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 for wrong usage ends the process.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="python -m deploy.cost",
         description="Estimate what a month of the pipeline costs at list prices.",
         epilog=f"{price_file()['note']} Work of people is not in it.",
         allow_abbrev=False,
     )
     volumes = parser.add_mutually_exclusive_group(required=True)
-    volumes.add_argument("--readings_per_day", type=_amount, metavar="N")
+    volumes.add_argument("--readings_per_day", type=amount, metavar="N")
     volumes.add_argument(
         "--system",
         choices=("A",),
@@ -66,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in HELP.items():
         parser.add_argument(
             f"--{name}",
-            type=_amount,
+            type=amount,
             metavar="N",
             help=f"{text} (default: {Volume(1).__dict__[name]:g})",
         )
@@ -79,17 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bills = {way: items_of(way, volume, options.region) for way in WAYS}
     print(_as_json(volume, bills) if options.format == "json" else _as_text(volume, bills, options))
     return 0
-
-
-def _amount(text: str) -> float:
-    try:
-        number = float(text.replace(",", "").replace("_", ""))
-    except ValueError:
-        number = math.nan
-    if not (0 < number < 1e18):
-        msg = f"{text!r} is no number above 0"
-        raise argparse.ArgumentTypeError(msg)
-    return number
 
 
 def _volume(options: argparse.Namespace) -> Volume:
@@ -130,22 +114,14 @@ def _as_text(volume: Volume, bills: dict[str, list[Item]], options: argparse.Nam
         f"{options.region}, list prices of {price_file()['date']}",
     ]
     for way, items in bills.items():
-        lines += ["", f"{WAYS[way][0]}: about ${_rounded(sum(i.cost for i in items))} a month"]
+        lines += ["", f"{WAYS[way][0]}: about ${rounded(sum(i.cost for i in items))} a month"]
         for item in sorted(items, key=lambda item: -item.cost):
-            said = f"{_rounded(item.amount)} {item.unit} at ${item.price:g}"
-            lines.append(f"  ${_rounded(item.cost):>9}  {item.name}: {said}")
+            said = f"{rounded(item.amount)} {item.unit} at ${item.price:g}"
+            lines.append(f"  ${rounded(item.cost):>9}  {item.name}: {said}")
     lines += ["", "sized by:"]
     lines += [f"  {name} {each['value']:,}: {each['from']}" for name, each in sizing().items()]
     lines += ["", price_file()["note"], "Work of people is not in it."]
     return "\n".join(lines)
-
-
-def _rounded(number: float) -> str:
-    """Two digits that count: more would pretend to know."""
-    if number <= 0:
-        return "0"
-    places = 1 - math.floor(math.log10(number))
-    return f"{round(number, places):,.{max(0, min(places, 3))}f}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ names, and a matrix of partial statistics.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -26,7 +25,6 @@ __all__ = [
     "pack",
     "series_key",
     "series_name",
-    "shard_of",
     "unpack",
 ]
 
@@ -51,11 +49,6 @@ def series_name(key: SeriesKey) -> SeriesName:
     """The series of a key."""
     kind, text, region, quantity = key
     return (text, region, None, quantity) if kind == REGION else (None, None, text, quantity)
-
-
-def shard_of(key: SeriesKey, shards: int) -> int:
-    """The shard of a series."""
-    return zlib.crc32("\0".join(key).encode()) % shards
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ too early: Prism does so at the window's end, for all the lateness that is allow
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -189,14 +190,8 @@ class _AddUp(beam.DoFn):
             *(bag_8, bag_9, bag_10, bag_11, bag_12, bag_13, bag_14, bag_15),
         )
         shard, data = element
-        state = TotalsState.read(small.read())
-        image = self._images.take(shard, state.token) or TotalsImage()
-        before = state.next
-        self._due += self._totals.add(unpack(data), state, image, bags)
-        if state.next != before:
-            timer.set(Timestamp(state.next))
-        small.write(state.write())
-        self._images.put(shard, state.token, image)
+        with self._kept(shard, small, timer) as (state, image):
+            self._due += self._totals.add(unpack(data), state, image, bags)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         due, self._due = self._due, []
@@ -237,10 +232,19 @@ class _AddUp(beam.DoFn):
             *(bag_0, bag_1, bag_2, bag_3, bag_4, bag_5, bag_6, bag_7),
             *(bag_8, bag_9, bag_10, bag_11, bag_12, bag_13, bag_14, bag_15),
         )
+        with self._kept(shard, small, timer) as (state, image):
+            self._totals.close(state, image, bags)
+
+    @contextlib.contextmanager
+    def _kept(
+        self, shard: int, small: Any, timer: Any
+    ) -> Iterator[tuple[TotalsState, TotalsImage]]:
+        """A shard's state and image; as the block leaves them they are kept."""
         state = TotalsState.read(small.read())
         image = self._images.take(shard, state.token) or TotalsImage()
-        self._totals.close(state, image, bags)
-        if state.next is not None:
+        before = state.next
+        yield state, image
+        if state.next not in {None, before}:
             timer.set(Timestamp(state.next))
         small.write(state.write())
         self._images.put(shard, state.token, image)

@@ -15,11 +15,12 @@ from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
 from transforms.arrivals import UNKNOWN, oldest_arrival
 from transforms.balance import count
-from transforms.changes import Changes, Pane, pack, series_key, shard_of, unpack
+from transforms.changes import Changes, Pane, pack, series_key, unpack
 from transforms.grouping import grouped
 from transforms.partial_rows import PartialRows
 from transforms.row_classes import row_classes
 from transforms.slices import KEY, SliceAccumulator
+from transforms.spans import Ints
 from transforms.statistics import Statistic
 from transforms.windows import SlidingWindow
 
@@ -52,13 +53,11 @@ class ReduceSlices(beam.DoFn):
         self._slices.add(grouped(element, self._group_by))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for _, batch in self._slices.flush(1):
+        pane: Pane = (0, 0, 0, "", self._arrived)
+        for shard, batch in self._slices.flush(self._shards):
             names, series = _series(batch)
-            shards = np.array([shard_of(name, self._shards) for name in names])[series]
-            numbers = np.asarray(batch.column("slice"))
             rows = self._partials.matrix(_partials(batch))
-            pane: Pane = (0, 0, 0, "", self._arrived)
-            for shard, number, chosen in _groups(shards, numbers):
+            for number, chosen in _by_slice(np.asarray(batch.column("slice"))):
                 few, places = np.unique(series[chosen], return_inverse=True)
                 piece = Changes(
                     [names[name] for name in few.tolist()],
@@ -81,13 +80,11 @@ def _series(batch: pa.RecordBatch) -> tuple[list[Any], Any]:
     return list(map(series_key, texts)), np.asarray(columns[0].indices).astype(np.int64)
 
 
-def _groups(shards: Any, numbers: Any) -> Iterator[tuple[int, int, Any]]:
-    """Rows by shard and slice."""
-    order = np.lexsort((numbers, shards))
-    pairs = np.stack([shards[order], numbers[order]], axis=1)
-    begins = np.flatnonzero(np.r_[True, (pairs[1:] != pairs[:-1]).any(axis=1)])
-    for begin, rows in zip(begins.tolist(), np.split(order, begins[1:]), strict=True):
-        yield int(pairs[begin, 0]), int(pairs[begin, 1]), rows
+def _by_slice(numbers: Ints) -> Iterator[tuple[int, Ints]]:
+    """Rows by the number of their slice."""
+    order = np.argsort(numbers, kind="stable")
+    found, begins = np.unique(numbers[order], return_index=True)
+    yield from zip(found.tolist(), np.split(order, begins[1:]), strict=True)
 
 
 def _partials(batch: pa.RecordBatch) -> dict[str, Any]:

@@ -125,7 +125,8 @@ class VersionMemory:
         kept, duplicates, superseded = newest_rows(rows, self.names)
         touched = []
         if len(kept) < len(rows):
-            touched.append(rows.take(np.setdiff1d(np.arange(len(rows)), kept)))
+            if self._tells:
+                touched.append(np.delete(rows, kept))
             rows = rows.take(kept)
         places = self._find(rows)
         known = np.flatnonzero(places >= 0)

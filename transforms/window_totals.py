@@ -150,7 +150,7 @@ class WindowTotals:
         tiers = {bag: self._tier(bag, state, image, bags) for bag in set(places)}
         before = [tiers[bag].get(key) for bag, key in zip(places, windows, strict=True)]
         total = self._sums(changes.rows[chosen], before)
-        due = self._due(total, before)
+        due, sound = self._due(total, before)
         data, size = total.tobytes(), 8 * self._partials.width
         touched: dict[int, Tier] = {}
         for row, (bag, key) in enumerate(zip(places, windows, strict=True)):
@@ -166,7 +166,7 @@ class WindowTotals:
                 state.schedule(_closing(min(map(_end, tier))))
             else:
                 state.schedule(self._expiry(self._note_times(bag, tier, state)))
-        given = due if not self._retell else due | self._may_be_told(total)
+        given = due | sound if self._retell else due
         return self._given(windows, changes, chosen, total, due, given)
 
     def _sums(self, rows: Matrix, before: Sequence[Total | None]) -> Matrix:
@@ -177,21 +177,16 @@ class WindowTotals:
             total[known] = self._partials.added(old, rows[known])
         return total
 
-    def _due(self, total: Matrix, before: Sequence[Total | None]) -> Bools:
-        """Whether a row is due."""
+    def _due(self, total: Matrix, before: Sequence[Total | None]) -> tuple[Bools, Bools]:
+        """Whether a row is due; and whether a total is one that readings have."""
         held = self._partials.held(total)
+        sound = np.ones(len(total), bool) if held is None else held >= 0
         shown = np.array([each is not None and each[1] is not None for each in before])
         due = np.ones(len(total), bool) if held is None else held != 0
         if shown.any():
             last = self._matrix(each[1] for each in before if each is not None and each[1])
             due[shown] = self._partials.tells_apart(last, total[shown])
-        if held is not None:
-            due &= held >= 0
-        return due
-
-    def _may_be_told(self, total: Matrix) -> Bools:
-        held = self._partials.held(total)
-        return np.ones(len(total), bool) if held is None else held >= 0
+        return due & sound, sound
 
     @staticmethod
     def _given(

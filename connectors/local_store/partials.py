@@ -37,11 +37,9 @@ SUMS = [
 
 def neutral(count: int) -> dict[str, npt.NDArray[np.int64]]:
     """Partials of nothing: merged with others they change nothing."""
-    partials = {}
+    partials: dict[str, npt.NDArray[np.int64]] = {}
     for statistic in ALL_STATISTICS:
-        for name, limbs in statistic.columns.items():
-            shape = (count,) if limbs == 1 else (count, limbs)
-            partials[name] = np.full(shape, EXTREMES.get(statistic.name, 0))
+        partials.update(statistic.nothing(count))
     return partials
 
 

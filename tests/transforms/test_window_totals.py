@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.window_shards import DAY, KEY, PARTIALS, Shard, change, changes_of
-from transforms import totals_state, window_totals
-from transforms.changes import Changes, pack, shard_of, unpack
+from transforms import slices, totals_state, window_totals
+from transforms.changes import Changes, pack, unpack
 from transforms.totals_state import BAGS, TotalsState
 from transforms.window_totals import GRACE, GRID, WindowTotals
 
@@ -205,6 +205,6 @@ def test_pieces_are_put_together():
 
 
 def test_series_are_dealt_out():
-    names = [("sensor", str(number), "", "temperature") for number in range(1000)]
-    dealt = np.bincount([shard_of(name, 16) for name in names], minlength=16)
+    names = [(None, None, str(number), "temperature") for number in range(1000)]
+    dealt = np.bincount([slices._share(name, 16) for name in names], minlength=16)
     assert dealt.min() > 30
