@@ -168,6 +168,7 @@ class RememberVersions(beam.DoFn):
     def release(
         self,
         shard: Any = beam.DoFn.KeyParam,
+        fired: Any = beam.DoFn.TimestampParam,
         small: Any = STATE,
         bag_0: Any = BAGS[0],
         bag_1: Any = BAGS[1],
@@ -182,6 +183,10 @@ class RememberVersions(beam.DoFn):
         bags = (bag_0, bag_1, bag_2, bag_3, bag_4, bag_5, bag_6, bag_7)
         state = ShardState.read(small.read())
         if state.next_release is None:
+            return
+        if fired < state.next_release:
+            # A runner may let a timer that was set again fire at its former time, too.
+            timer.set(Timestamp(state.next_release))
             return
         memory = self._memory(shard, state, bags)
         until, state.next_release = state.next_release, None

@@ -31,6 +31,10 @@ BUNDLE_SECONDS = 0.5
 FEW_BYTES = 1 << 18
 """A poll of less ends the bundle: where little comes, what comes is to be seen soon."""
 
+GATHER_SECONDS = 0.05
+"""But a bundle gathers what comes for so long: each costs a runner the same, and one that is fed a
+message at a time, as fast as it takes them, never comes to its timers."""
+
 POLL_SECONDS = 0.1
 REST_SECONDS = 0.1
 """How long a reader rests that has found nothing."""
@@ -139,14 +143,14 @@ class _Read(beam.DoFn):
         restriction = tracker.current_restriction()
         position, end = restriction.start, restriction.stop
         opened = open_reader(self._name, part.name, lambda: source.open(part))
-        until = time.monotonic() + BUNDLE_SECONDS
+        began, timeout, gathered = time.monotonic(), POLL_SECONDS, False
         while position < end and not self._may_end(part, position):
-            poll = opened.reader.poll(position, POLL_SECONDS)
+            poll = opened.reader.poll(position, timeout)
             if poll.payload is not None:
                 if not tracker.try_claim(poll.position - 1):
                     # Whoever goes on here reads it again; this reader goes back if that is it.
                     return
-                opened.busy = time.monotonic()
+                gathered, opened.busy = True, time.monotonic()
                 opened.arrived = poll.payload.newest_arrival or opened.arrived
                 yield self._output(poll, part, estimator)
             position = poll.position
@@ -160,10 +164,12 @@ class _Read(beam.DoFn):
                     break
                 follow_clock(self._watermarks, idle, opened, estimator)
             few = poll.payload is None or poll.payload.size < FEW_BYTES
-            if (few or poll.wait or time.monotonic() >= until) and position < end:
-                rest = poll.wait or (0 if poll.payload else REST_SECONDS)
+            left = began + (GATHER_SECONDS if few else BUNDLE_SECONDS) - time.monotonic()
+            if (poll.payload is None or poll.wait or left <= 0) and position < end:
+                rest = poll.wait or (0 if gathered else REST_SECONDS)
                 tracker.defer_remainder(Duration.of(rest))
                 return
+            timeout = min(left, POLL_SECONDS)
         # The part is read to its end, or as far as is wanted.
         tracker.try_claim(end)
 

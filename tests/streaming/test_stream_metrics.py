@@ -74,6 +74,8 @@ def test_each_row_says_how_long_its_oldest_reading_has_waited():
 
 def test_so_does_a_row_of_readings_whose_versions_are_remembered(monkeypatch):
     told = []
+    # Not what other tests' streams have left.
+    monkeypatch.setattr(shard_images.ShardImages, "_all", {})
     monkeypatch.setattr(shard_images, "set_gauge", lambda *gauge: told.append(gauge))
     rows, tallies = counted(late_stream(), keep=KeepLatestVersion())
     # Their versions are their arrivals.

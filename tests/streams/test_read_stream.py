@@ -128,12 +128,25 @@ def test_where_little_comes_a_bundle_ends_with_it(monkeypatch):
     """So that it is seen soon; where much comes, a bundle is large."""
     few, more = found(1, 2), found(3, 4, 5, first=2)
     monkeypatch.setattr(read_stream, "FEW_BYTES", few.payload.size + 1)
+    monkeypatch.setattr(read_stream, "GATHER_SECONDS", 0)
     reading = Reading(Script(few, more, found(6, first=5)))
     assert len(reading.bundle()) == 1
     assert reading.rest.start == 2
     assert reading.delay.micros <= 0
     assert len(reading.bundle()) == 2
     assert reading.rest.start == 6
+
+
+def test_what_comes_a_message_at_a_time_is_gathered(monkeypatch):
+    monkeypatch.setattr(read_stream, "FEW_BYTES", 1 << 18)
+    monkeypatch.setattr(read_stream, "GATHER_SECONDS", 3600)
+    reading = Reading(Script(*(found(minute, first=minute) for minute in range(5))))
+    assert len(reading.bundle()) == 5
+    # As soon as nothing is there, what was gathered goes on its way, and more may come at once.
+    assert reading.rest.start == 5
+    assert reading.delay.micros <= 0
+    assert reading.bundle() == []
+    assert reading.delay.micros > 0
 
 
 def test_a_bundle_gives_payloads_that_say_how_far_the_part_is_read():
