@@ -190,7 +190,7 @@ def one_hour(
         for shard, state in enumerate(states):
             while state.timer.moment is not None and state.timer.moment <= watermark:
                 state.timer.moment = None
-                remember.release(shard, state.small, *state.bags, state.timer)
+                remember.release(shard, watermark, state.small, *state.bags, state.timer)
         spent["release"] += time.process_time() - began
     return {step: 1e9 * taken / (bundles * size) for step, taken in spent.items()}
 

@@ -34,8 +34,14 @@ CONFIGURATION = """\
 # A pipeline of many steps needs more buffers than the 64 MB of Flink's default.
 taskmanager.memory.network.min: 256m
 taskmanager.memory.network.max: 256m
+# What a step gives out waits so long for more, at each shuffle: 100 ms by default.
+execution.buffer-timeout.interval: 10 ms
 # Without a folder, checkpoints of more than 5 MB fail.
-state.checkpoints.dir: {folder}/checkpoints
+state.checkpoints.dir: {uri}/checkpoints
+# On disk: an hour of versions does not fit into a quarter of the memory, which is Java's default.
+state.backend.type: rocksdb
+state.backend.rocksdb.localdir: {folder}/rocksdb
+taskmanager.memory.managed.size: 256m
 # What fails would fail for ever; the same command goes on where the store is.
 restart-strategy.type: none
 """
@@ -154,7 +160,11 @@ def running_job_server(jar: str, master: str, staged: str | None = None) -> Iter
     command += ["--artifacts-dir", staged or folder / "artifacts"]
     conf = folder / "conf"
     conf.mkdir()
-    text = CONFIGURATION.format(folder=folder.as_uri()) if master == "[local]" else FOR_A_CLUSTER
+    text = (
+        CONFIGURATION.format(folder=folder, uri=folder.as_uri())
+        if master == "[local]"
+        else FOR_A_CLUSTER
+    )
     (conf / "flink-conf.yaml").write_text(text, "utf-8")
     command += ["--flink-conf-dir", conf]
     try:

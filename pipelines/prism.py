@@ -15,7 +15,7 @@ from pathlib import Path
 from connectors.input_error import InputError
 from pipelines.children import free_port, start_child, stop_child
 
-__all__ = ["WHOLE_BUNDLES", "find_prism", "prism_arguments", "running_prism"]
+__all__ = ["WHOLE_BUNDLES", "WITHOUT_END", "find_prism", "prism_arguments", "running_prism"]
 
 WHOLE_BUNDLES = "prism_disable_sdf_split"
 """The experiment that every pipeline on Prism needs. Without it Prism cuts bundles that take long,
@@ -23,7 +23,12 @@ and hands the rest of their elements on while the first part is still at work on
 rest sees state as it was before, and with timers in the bundle elements come twice
 (https://github.com/apache/beam/issues/35771)."""
 
+WITHOUT_END = f"--job_server_timeout={10 * 365 * 86_400}"
+"""Beam's client listens to a job on Prism for so many seconds. By default that is five minutes:
+then a job that still runs is given up."""
+
 START_SECONDS = 30.0
+ANSWER_SECONDS = 10.0
 STOP_SECONDS = 5.0
 
 
@@ -96,12 +101,25 @@ def prism_arguments(arguments: Sequence[str]) -> Iterator[list[str]]:
 
     given = given_options(arguments)
     complete = [*arguments, f"--experiments={WHOLE_BUNDLES}"]
+    if "job_server_timeout" not in given:
+        complete.append(WITHOUT_END)
     if "job_endpoint" in given:
+        _ask(given["job_endpoint"] or "")
         yield complete
         return
     with running_prism(find_prism(given.get("prism_location"))) as address:
         here = [] if "environment_type" in given else ["--environment_type=LOOPBACK"]
         yield [*complete, f"--job_endpoint={address}", *here]
+
+
+def _ask(endpoint: str) -> None:
+    """Refuses an address at which nobody answers: Beam would wait for as long as for a job."""
+    host, _, port = endpoint.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        msg = f"no Prism answers at --job_endpoint {endpoint}: {error}"
+        raise InputError(msg) from error
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, program: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from transforms.hash_index import HashIndex
+from transforms.hash_index import ArrayKeys, HashIndex
 from transforms.identity import identities
 from transforms.spans import Floats, Ints, Words
 
@@ -55,7 +55,7 @@ class Devices:
         """Devices by their names, each once; the rest as in the attributes."""
         high, low = _hashes(names)
         index = HashIndex()
-        index.insert(high, low, 0)
+        index.insert(high, low, 0, ArrayKeys(high, low))
         most = int(np.diff(first).max(initial=1))
         step = 1 << ((most - 1).bit_length() - 1) if most > 1 else 0
         return cls(high, low, index, first, step, since, until, longitude, latitude)
@@ -66,7 +66,7 @@ class Devices:
 
     def find(self, names: pa.Array) -> Ints:
         """The number of the device of each name; -1 for one that is not known."""
-        return self.index.find(*_hashes(names), self.high, self.low)
+        return self.index.find(*_hashes(names), ArrayKeys(self.high, self.low))
 
     def stays(self, devices: Ints, times: Ints) -> Ints:
         """The stay of each device at a time; -1 for a time that none of its stays holds.

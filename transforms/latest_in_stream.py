@@ -200,8 +200,8 @@ class RememberVersions(beam.DoFn):
             for rows in held:
                 if len(rows):
                     bags[state.bag_for(int(rows["arrival"].max()))].add(_logged(rows, memory))
-        if len(memory):
-            state.schedule(int(memory.rows["arrival"].min()), self._remember)
+        if memory.oldest is not None:
+            state.schedule(memory.oldest, self._remember)
             timer.set(Timestamp(state.next_release))
         self._images.put(shard, state.renew(), memory)
         small.write(state.write())

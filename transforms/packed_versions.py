@@ -54,7 +54,8 @@ def newest_rows(rows: Rows, names: Sequence[Name]) -> tuple[Ints, int, int]:
     shared = np.zeros(len(rows), bool)
     shared[1:] = equal
     shared[:-1] |= equal
-    doubtful = order[shared]
+    # In the order in which they came: of equal ones the last is kept.
+    doubtful = np.sort(order[shared])
     chosen = rows.take(doubtful)
     columns = [*_ranks(chosen, identity=True), _sensors(chosen, names)]
     within = np.lexsort(columns[::-1])

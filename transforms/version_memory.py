@@ -24,20 +24,18 @@ from transforms.packed_rows import (
     flags_of,
     kinds_of,
     series_of,
-    words_of,
 )
 from transforms.packed_series import Series, joined_packed
 from transforms.packed_versions import NEWER, OLDER, SAME, came_again, compared, newest_rows
+from transforms.row_log import RowLog
 from transforms.spans import Bools, Ints
 
 __all__ = ["Decision", "VersionMemory"]
 
-GROWTH = 1.25
-"""How much larger the memory is than what it must hold when it is made anew."""
 TOO_LATE = -2
 """What becomes of a message, beside `NEWER`, `OLDER` and `SAME`."""
-SWEEP_FROM = 1 / 3
-"""Share of rows that need not be remembered from which on they are thrown away."""
+MOST_NUMBERS = (1 << 32) - 2
+"""Row numbers that the index can tell apart. Then they are given anew."""
 MEANT = DELETED | PLACED | NO_POSITION
 """Flags that change the class that a reading is counted in."""
 
@@ -91,10 +89,7 @@ class VersionMemory:
     ) -> None:
         self._remember, self._max_future, self._tells = remember, max_future, touched
         self._series = series or Series()
-        self._store = np.zeros(0, ROW)
-        self._size = 0
-        self._index = HashIndex()
-        self._has_old = False
+        self._log, self._index = RowLog(), HashIndex()
         self.released: int | None = None
 
     def __len__(self) -> int:
@@ -103,12 +98,18 @@ class VersionMemory:
     @property
     def rows(self) -> Rows:
         """All that is remembered, one row a reading."""
-        return self._lasting(self._held) if self._has_old else self._held
+        return np.concatenate([np.empty(0, ROW), *map(self._lasting, self._log.all())])
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows in memory, with some that need not be remembered any more; and their bytes."""
-        return self._size, self._store.nbytes + self._index.nbytes
+        """Rows, with some that need not be remembered any more; and their bytes, also on disk."""
+        return len(self._log), self._log.nbytes + self._index.nbytes
+
+    @property
+    def oldest(self) -> int | None:
+        """What is remembered arrived at that second or later; None where nothing is."""
+        forgotten = -1 if self.released is None else self.released - self._remember
+        return self._log.earliest(forgotten)
 
     @property
     def names(self) -> Sequence[Name]:
@@ -128,20 +129,20 @@ class VersionMemory:
             if self._tells:
                 touched.append(np.delete(rows, kept))
             rows = rows.take(kept)
-        places = self._find(rows)
-        known = np.flatnonzero(places >= 0)
-        before = self._store.take(places[known])
+        places, known, before = self._find(rows)
+        unknown = np.ones(len(rows), bool)
+        unknown[known] = False
         verdict = np.full(len(rows), NEWER, np.int8)
         if len(known):
             verdict[known] = compared(rows.take(known), before, self.names)
         said = (verdict[known] == SAME) | came_again(rows.take(known), before)
         again = int(np.count_nonzero(said))
-        too_late = self._come_too_late(rows, places < 0)
+        too_late = self._come_too_late(rows, unknown)
         verdict[too_late] = TOO_LATE
         new = np.flatnonzero(verdict == NEWER)
         replaced = before.take(np.flatnonzero(verdict[known] == NEWER))
         accepted = rows.take(new)
-        added, taken, unchanged = self._accept(accepted, places[new], replaced)
+        added, taken, unchanged = self._accept(accepted, places[new], ~unknown[new], replaced)
         if self._tells:
             older = known[(verdict[known] == OLDER) & ~said]
             touched += [rows.take(older), accepted.take(unchanged)]
@@ -157,10 +158,8 @@ class VersionMemory:
 
     def release(self, until: int) -> None:
         """Forgets what had to be remembered up to a moment, in seconds since the epoch."""
-        self.released, self._has_old = until, True
-        # Making the table anew costs more than a few rows that nobody asks for.
-        if len(self.rows) <= (1 - SWEEP_FROM) * self._size:
-            self._sweep()
+        self.released = until
+        self._append(self._log.forget(until - self._remember))
 
     def restore(self, pieces: Sequence[Packed], released: int | None) -> None:
         """Remembers what was accepted before: of each reading the newest of the rows counts."""
@@ -172,26 +171,23 @@ class VersionMemory:
     def holds(self, packed: Packed) -> Rows:
         """Those of the rows, which were accepted before, that are the newest of their reading."""
         rows = self._series.renumbered(packed)
-        places = self._find(rows)
-        known = np.flatnonzero(places >= 0)
-        rows, mine = rows.take(known), self._store.take(places[known])
+        _, known, mine = self._find(rows)
+        rows = rows.take(known)
         return rows.take(np.flatnonzero(compared(rows, mine, self.names) == SAME))
 
-    @property
-    def _held(self) -> Rows:
-        """All rows, with some that need not be remembered any more."""
-        return self._store[: self._size]
+    def _find(self, rows: Rows) -> tuple[Ints, Ints, Rows]:
+        """The numbers of the rows' readings in the log, -1 where it has none.
 
-    def _find(self, rows: Rows) -> Ints:
-        """The places of the rows' readings in the memory, -1 where it has none."""
-        held = self._held
-        places = self._index.find(rows["high"], rows["low"], held["high"], held["low"])
-        if self._has_old:
-            found = held.take(places[places >= 0])
-            if len(self._lasting(found)) < len(found):
-                self._sweep()
-                return self._find(rows)
-        return places
+        Returns:
+            These; which rows' readings are remembered; and what is remembered of them.
+        """
+        places = self._index.find(rows["high"], rows["low"], self._log)
+        known = np.flatnonzero(places >= 0)
+        before = self._log.take(places[known])
+        lasts = self._lasts(before)
+        if lasts.all():
+            return places, known, before
+        return places, known[lasts], before.take(np.flatnonzero(lasts))
 
     def _come_too_late(self, rows: Rows, unknown: Bools) -> Ints:
         """Versions above the first of readings whose earlier ones may have been forgotten."""
@@ -204,7 +200,9 @@ class VersionMemory:
         old = (rows["version"] > 1) & (rows["event_time"] <= horizon)
         return np.flatnonzero(unknown & numbered & old)
 
-    def _accept(self, rows: Rows, places: Ints, replaced: Rows) -> tuple[Rows, Rows, Ints]:
+    def _accept(
+        self, rows: Rows, places: Ints, remembered: Bools, replaced: Rows
+    ) -> tuple[Rows, Rows, Ints]:
         """Remembers new versions.
 
         Returns:
@@ -218,16 +216,18 @@ class VersionMemory:
             # Where the watermark is ahead of the arrivals, as when a backlog is read, the time
             # counts from the watermark: else they would be forgotten as they come.
             np.maximum(arrival, self.released, out=arrival)
-        if not len(replaced):
-            self._append(rows)
-            return rows, replaced, none
-        follows = np.flatnonzero(places >= 0)
         # A version is remembered as long as the one that it replaces would have been: when the
         # state is read again, the older must not outlive the newer.
+        follows = np.flatnonzero(remembered)
         arrival[follows] = np.maximum(arrival[follows], replaced["arrival"])
+        # What is forgotten, and still there, gives its place to what comes.
+        there = places >= 0
+        if not there.any():
+            self._append(rows)
+            return rows, replaced, none
+        self._log.put(places[there], rows.take(np.flatnonzero(there)))
+        self._append(rows.take(np.flatnonzero(~there)))
         following = rows.take(follows)
-        words_of(self._store)[places[follows]] = words_of(following)
-        self._append(rows.take(np.flatnonzero(places < 0)))
         changed = _means_else(following, replaced)
         if changed.all():
             return rows, replaced, none
@@ -237,28 +237,29 @@ class VersionMemory:
         return added, taken, np.flatnonzero(~changes)
 
     def _append(self, rows: Rows) -> None:
-        size = self._size + len(rows)
-        if size > len(self._store):
-            self._store = _with_room(self._held, size)
-        words_of(self._store)[self._size : size] = words_of(rows)
-        first, self._size = self._size, size
-        self._index.insert(self._held["high"], self._held["low"], first)
+        if not len(rows):
+            return
+        if self._log.end + len(rows) > MOST_NUMBERS:
+            self._hold(self.rows)
+        first = self._log.append(rows)
+        self._index.insert(rows["high"], rows["low"], first, self._log)
 
     def _hold(self, rows: Rows) -> None:
         """These rows and no others."""
-        self._store, self._size = _with_room(rows, len(rows)), len(rows)
-        self._index.rebuild(rows["high"], rows["low"])
-        self._has_old = False
-
-    def _sweep(self) -> None:
-        self._hold(self.rows)
+        self._log, self._index = RowLog(), HashIndex()
+        self._append(rows)
 
     def _lasting(self, rows: Rows) -> Rows:
         """Those of the rows that must be remembered."""
-        if self.released is None:
-            return rows
-        kept = rows["arrival"].astype(np.int64) + self._remember > self.released
+        kept = self._lasts(rows)
         return rows if kept.all() else rows.take(np.flatnonzero(kept))
+
+    def _lasts(self, rows: Rows) -> Bools:
+        """Whether each must be remembered."""
+        if self.released is None:
+            return np.ones(len(rows), bool)
+        lasts: Bools = rows["arrival"].astype(np.int64) + self._remember > self.released
+        return lasts
 
 
 def _means_else(rows: Rows, others: Rows) -> Bools:
@@ -268,10 +269,3 @@ def _means_else(rows: Rows, others: Rows) -> Bools:
     unlike.append((flags_of(rows) ^ flags_of(others)) & MEANT > 0)
     changed: Bools = np.logical_or.reduce(unlike)
     return changed
-
-
-def _with_room(rows: Rows, size: int) -> Rows:
-    """The rows, and room after them for a quarter more than the size."""
-    store = np.empty(int(GROWTH * size) + 1, ROW)
-    words_of(store)[: len(rows)] = words_of(rows)
-    return store

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
 from connectors.input_error import InputError
 from pipelines.batch_runner import batch_arguments, counted_here
-from pipelines.prism import WHOLE_BUNDLES
+from pipelines.prism import WHOLE_BUNDLES, WITHOUT_END
 from pipelines.runner_names import check_runner, check_savepoint, full_name, with_full_name
 
 
@@ -77,10 +77,27 @@ def test_files_on_other_runners_need_nothing_more():
             assert found == given
 
 
-def test_a_prism_that_runs_is_used():
-    given = ["--runner=PrismRunner", "--job_endpoint=localhost:8099"]
+def test_a_prism_that_runs_is_used(listener):
+    given = ["--runner=PrismRunner", f"--job_endpoint={listener}"]
     with batch_arguments(given) as found:
-        assert found == [*given, f"--experiments={WHOLE_BUNDLES}"]
+        assert found == [*given, f"--experiments={WHOLE_BUNDLES}", WITHOUT_END]
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "localhost", "nowhere.invalid:8099"])
+def test_a_prism_that_does_not_answer_is_said(address):
+    """Beam would wait for it as long as for a job, and that has no end."""
+    given = ["--runner=PrismRunner", f"--job_endpoint={address}"]
+    with pytest.raises(InputError, match=f"--job_endpoint {address}: "), batch_arguments(given):
+        pass
+
+
+def test_a_job_is_listened_to_for_as_long_as_the_user_wants(listener):
+    given = ["--runner=PrismRunner", f"--job_endpoint={listener}"]
+    with batch_arguments(given) as found:
+        years = PipelineOptions(found).view_as(PortableOptions).job_server_timeout / 86_400 / 365
+        assert years == 10
+    with batch_arguments([*given, "--job_server_timeout=7"]) as found:
+        assert WITHOUT_END not in found
 
 
 def test_a_prism_that_is_not_there_is_said():

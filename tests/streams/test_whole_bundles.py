@@ -41,15 +41,15 @@ def test_each_element_of_a_slow_step_sees_the_state_that_the_one_before_has_left
     assert sorted(SEEN) == [(key, number) for key in range(KEYS) for number in range(EACH)]
 
 
-def test_batches_on_prism_have_whole_bundles_too():
-    given = ["--runner=PrismRunner", "--job_endpoint=localhost:1"]
+def test_batches_on_prism_have_whole_bundles_too(listener):
+    given = ["--runner=PrismRunner", f"--job_endpoint={listener}"]
     with batch_arguments(given) as arguments:
         assert f"--experiments={WHOLE_BUNDLES}" in arguments
     with batch_arguments(["--runner=FnApiRunner"]) as arguments:
         assert arguments == ["--runner=FnApiRunner"]
 
 
-def test_a_prism_that_runs_elsewhere_is_told_too():
-    given = ["--runner=PrismRunner", "--job_endpoint=localhost:1", "--experiments=other"]
+def test_a_prism_that_runs_elsewhere_is_told_too(listener):
+    given = ["--runner=PrismRunner", f"--job_endpoint={listener}", "--experiments=other"]
     with stream_options(given) as options:
         assert set(options.view_as(DebugOptions).experiments) == {"other", WHOLE_BUNDLES}
