@@ -35,7 +35,7 @@ CONFIGURATION = """\
 taskmanager.memory.network.min: 256m
 taskmanager.memory.network.max: 256m
 # What a step gives out waits so long for more, at each shuffle: 100 ms by default.
-execution.buffer-timeout.interval: 10 ms
+execution.buffer-timeout.interval: 0 ms
 # Without a folder, checkpoints of more than 5 MB fail.
 state.checkpoints.dir: {uri}/checkpoints
 # On disk: an hour of versions does not fit into a quarter of the memory, which is Java's default.
