@@ -37,11 +37,7 @@ taskmanager.memory.network.max: 256m
 # What a step gives out waits so long for more, at each shuffle: 100 ms by default.
 execution.buffer-timeout.interval: 0 ms
 # Without a folder, checkpoints of more than 5 MB fail.
-state.checkpoints.dir: {uri}/checkpoints
-# On disk: an hour of versions does not fit into a quarter of the memory, which is Java's default.
-state.backend.type: rocksdb
-state.backend.rocksdb.localdir: {folder}/rocksdb
-taskmanager.memory.managed.size: 256m
+state.checkpoints.dir: {folder}/checkpoints
 # What fails would fail for ever; the same command goes on where the store is.
 restart-strategy.type: none
 """
@@ -160,11 +156,7 @@ def running_job_server(jar: str, master: str, staged: str | None = None) -> Iter
     command += ["--artifacts-dir", staged or folder / "artifacts"]
     conf = folder / "conf"
     conf.mkdir()
-    text = (
-        CONFIGURATION.format(folder=folder, uri=folder.as_uri())
-        if master == "[local]"
-        else FOR_A_CLUSTER
-    )
+    text = CONFIGURATION.format(folder=folder.as_uri()) if master == "[local]" else FOR_A_CLUSTER
     (conf / "flink-conf.yaml").write_text(text, "utf-8")
     command += ["--flink-conf-dir", conf]
     try:

@@ -53,6 +53,7 @@ class Job:
         stop_when_idle: seconds after which such a part ends; None: never.
         shards: shares in which versions are compared; None for the transform's default.
         series_shards: shares in which a stream's windows are kept; None for the same.
+        durable: what a stream remembers is in the runner's state, too.
         spill_folder: where entries are written that are shuffled; None to shuffle them themselves.
         group_by: what means are grouped by: `region`, `sensor` or `both`.
         devices: where devices without coordinates stand; None for no register.
@@ -76,6 +77,7 @@ class Job:
     stop_when_idle: int | None
     shards: int | None = None
     series_shards: int | None = None
+    durable: bool = True
     spill_folder: str | None = None
     group_by: str = REGION
     devices: DeviceRegister | None = None
@@ -95,12 +97,17 @@ class Job:
         shards = min(max(FEWEST_SHARES, text // SHARE), MOST_SHARES)
         return dataclasses.replace(self, shards=shards)
 
-    def for_cores(self, cores: int) -> Job:
+    def for_cores(self, cores: int, *, durable: bool = True) -> Job:
         """The job, a stream, with as many shares as workers on one machine need.
 
         Each share costs a runner several messages a bundle: fewer of them, and results come sooner.
+
+        Args:
+            cores: of the machine.
+            durable: see the attribute.
         """
-        return dataclasses.replace(self, shards=4 * cores, series_shards=2 * cores)
+        few, fewer = 4 * cores, 2 * cores
+        return dataclasses.replace(self, shards=few, series_shards=fewer, durable=durable)
 
     @contextlib.contextmanager
     def spilling(self, *, enabled: bool) -> Iterator[Job]:

@@ -73,6 +73,7 @@ def build(payloads: beam.PCollection[Payload], job: Job, run: Run) -> None:
         future,
         job.group_by,
         retell=retell,
+        durable=job.durable,
     )
     parsed = payloads | "Parse" >> parse
     readings, late = parsed.readings, parsed.too_late

@@ -17,6 +17,7 @@ __all__ = [
     "check_runner",
     "check_savepoint",
     "full_name",
+    "has_one_life",
     "is_embedded",
     "is_here",
     "with_full_name",
@@ -111,6 +112,16 @@ def is_here(runner: str | None, given: Mapping[str, str | None]) -> bool:
     if "job_endpoint" in given:
         return False
     return runner in {None, DIRECT, PRISM, BUNDLES} or (runner == FLINK and is_embedded(given))
+
+
+def has_one_life(given: Mapping[str, str | None]) -> bool:
+    """Whether a stream that `is_here` has its workers in this process, and ends if one fails.
+
+    Args:
+        given: Beam's options with their values.
+    """
+    others = {"number_of_execution_retries", "savepoint_path"} & given.keys()
+    return given.get("environment_type") in {None, "LOOPBACK"} and not others
 
 
 def check_savepoint(runner: str | None, given: Mapping[str, str | None]) -> None:

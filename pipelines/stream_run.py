@@ -20,7 +20,7 @@ from pipelines.local_runner import cores
 from pipelines.metrics_server import serving_metrics
 from pipelines.outcome import Outcome
 from pipelines.progress import hidden_errors
-from pipelines.runner_names import is_here
+from pipelines.runner_names import has_one_life, is_here
 from pipelines.savepoints import from_savepoint
 from pipelines.stopping import stopped_by_signals, tell
 from pipelines.stream_progress import stream_progress
@@ -57,8 +57,10 @@ def run_stream(
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
     check_streams(runner)
     sources = StreamSources.of(uris, options, job.output, runner)
-    if is_here(runner, given_options(arguments)):
-        job = job.for_cores(cores())
+    given = given_options(arguments)
+    if is_here(runner, given):
+        # What the runner keeps ends with this process: nobody could go on from it.
+        job = job.for_cores(cores(), durable=not has_one_life(given))
     store, job, run = begin_run(job, sources.uris)
     if store is not None:
         run, arguments = from_savepoint(store, job, run, arguments, tell)

@@ -82,6 +82,9 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         retell: on an unbounded input, also give out with weight 0 what changes nothing and is no
             repeat: older versions, and newer ones that mean the same. `RegionalMeans(retell=True)`
             tells their windows again: see there.
+        durable: on an unbounded input, keep what is remembered in the runner's state, too, from
+            which another worker, or another attempt, goes on. False is for a runner that keeps
+            nothing beyond the process, and has one worker process: it costs half as much memory.
         group_by: what means will be grouped by, as `RegionalMeans` takes it: what they do not need
             is left out. By default nothing is.
 
@@ -99,9 +102,10 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
         group_by: str = BOTH,
         *,
         retell: bool = False,
+        durable: bool = True,
     ) -> None:
         super().__init__()
-        self._retell = retell
+        self._retell, self._durable = retell, durable
         if duplicates not in DUPLICATES:
             msg = f"duplicates can be {' or '.join(DUPLICATES)}, not {duplicates!r}"
             raise ValueError(msg)
@@ -130,6 +134,7 @@ class KeepLatestVersion(beam.PTransform[beam.PCollection[pa.RecordBatch], Latest
                     self._max_future,
                     self._group_by,
                     retell=self._retell,
+                    durable=self._durable,
                 )
             )
         by_identity = beam.ParDo(

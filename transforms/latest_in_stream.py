@@ -63,6 +63,7 @@ def latest_in_stream(
     group_by: str,
     *,
     retell: bool = False,
+    durable: bool = True,
 ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
     """Applies the steps of `KeepLatestVersion` to an unbounded input.
 
@@ -73,6 +74,7 @@ def latest_in_stream(
         max_future: by how many seconds an event time may be ahead of its arrival.
         group_by: what means are grouped by.
         retell: also give out, with weight 0, what changes nothing and may have been told before.
+        durable: what is remembered is in the runner's state, too.
 
     Returns:
         Batches of schema `WEIGHTED`, and batches of schema `ENTRIES` with the accepted versions.
@@ -83,9 +85,9 @@ def latest_in_stream(
         | "PackByIdentity"
         >> beam.ParDo(PackByIdentity(shards, group_by)).with_output_types(tuple[int, bytes])
         | "RememberVersions"
-        >> beam.ParDo(RememberVersions(remember, max_future, retell=retell)).with_outputs(
-            ENTRIES_TAG, main="readings"
-        )
+        >> beam.ParDo(
+            RememberVersions(remember, max_future, retell=retell, durable=durable)
+        ).with_outputs(ENTRIES_TAG, main="readings")
     )
     for output in (latest.readings, latest[ENTRIES_TAG]):
         output.element_type = pa.RecordBatch
@@ -104,14 +106,23 @@ class RememberVersions(beam.DoFn):
         remember: for how many seconds of event time after its arrival a version is remembered.
         max_future: by how many seconds an event time may be ahead of its arrival.
         retell: also give out, with weight 0, what changes nothing: see `Decision.touched`.
+        durable: what is remembered is in the runner's state, too, from which another worker or
+            another attempt goes on. Else it is in this process alone.
     """
 
-    def __init__(self, remember: int, max_future: int, *, retell: bool = False) -> None:
+    def __init__(
+        self, remember: int, max_future: int, *, retell: bool = False, durable: bool = True
+    ) -> None:
         self._remember, self._max_future, self._retell = remember, max_future, retell
+        self._durable = durable
         self._images = ShardImages(uuid.uuid4().hex)
 
     def setup(self) -> None:
         keep_freed_memory()
+        self._images.keep(only=not self._durable)
+
+    def teardown(self) -> None:
+        self._images.keep(only=False)
 
     def start_bundle(self) -> None:
         ShardImages.drop_unused()
@@ -141,7 +152,8 @@ class RememberVersions(beam.DoFn):
         decision = memory.offer(unpack(data))
         if len(decision.accepted):
             arrival = decision.accepted["arrival"]
-            bags[state.bag_for(int(arrival.max()))].add(_logged(decision.accepted, memory))
+            if self._durable:
+                bags[state.bag_for(int(arrival.max()))].add(_logged(decision.accepted, memory))
             if state.schedule(int(arrival.min()), self._remember):
                 timer.set(Timestamp(state.next_release))
             state.renew()
@@ -211,6 +223,12 @@ class RememberVersions(beam.DoFn):
         image = self._images.take(shard, state.token)
         if image is not None:
             return image
+        if state.token and not self._durable:
+            msg = (
+                "the worker that remembered the versions of readings is gone, and they with it: "
+                "start the command again; it goes on where the store is"
+            )
+            raise RuntimeError(msg)
         memory = VersionMemory(
             self._remember, self._max_future, self._images.series, touched=self._retell
         )

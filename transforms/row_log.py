@@ -1,8 +1,8 @@
 """Numbered rows, appended at the end and let go at the front; what is full of them lies on disk.
 
-Rows stand in segments. The last one, which is filled, is in memory. The others are files that are
-mapped: the system keeps of them in memory what is asked for, and there is room. The files have no
-name, so they are gone with the process.
+Rows stand in segments. The last one, which is filled, is in memory. The others are parts of files
+that are mapped: the system keeps of them in memory what is asked for, while there is room. The
+files have no name, so they are gone with the process.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from transforms.spans import Bools, Ints, Words
 
 __all__ = ["RowLog"]
 
-BITS = 20
-"""A segment has two to the power of this rows: 64 MB."""
+BITS = 17
+"""A segment has two to the power of this rows: 8 MB."""
+SEGMENTS = 16
+"""Of a file: each that is mapped is an open one, of which a process may have a thousand."""
 GROWTH = 1.25
 LEAST = 64
 
@@ -37,6 +39,7 @@ class _Segment:
         earliest: no row came earlier.
         appended: no row was appended with a later arrival.
         latest: no row has a later arrival.
+        mapped: it lies in a file.
     """
 
     rows: Rows
@@ -44,6 +47,26 @@ class _Segment:
     earliest: int
     appended: int
     latest: int
+    mapped: bool = False
+
+
+class _File:
+    """A file that is mapped, for some segments; it is gone with the last of them."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="versions-")  # noqa: SIM115 - as long as this
+        size = SEGMENTS * ROW.itemsize << BITS
+        self._file.truncate(size)
+        self._map = mmap.mmap(self._file.fileno(), size)
+        self.filled = 0
+
+    def add(self, rows: Rows) -> Rows:
+        """The rows in the file. They are written, not copied: a full disk is then an `OSError`."""
+        begin = self._file.seek(self.filled * rows.nbytes)
+        self._file.write(rows.view(np.uint8).data)
+        self._file.flush()
+        self.filled += 1
+        return np.frombuffer(self._map, ROW, len(rows), begin)
 
 
 class RowLog:
@@ -58,14 +81,15 @@ class RowLog:
         self._segments: list[_Segment | None] = []
         self._there = np.zeros(0, bool)
         self.first = self.end = 0
+        self._file: _File | None = None
 
     def __len__(self) -> int:
         return sum(segment.size for _, segment in self._held())
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all rows, in memory and on disk."""
-        return sum(segment.rows.nbytes for _, segment in self._held())
+        """Bytes of rows in memory: without those in files."""
+        return sum(segment.rows.nbytes for _, segment in self._held() if not segment.mapped)
 
     def append(self, rows: Rows) -> int:
         """Appends rows; gives the number of the first, which the others follow."""
@@ -85,7 +109,7 @@ class RowLog:
             self.end += len(some)
             begin += len(some)
             if size == 1 << BITS:
-                segment.rows = _on_disk(segment.rows[:size])
+                self._to_disk(segment)
         return first
 
     def take(self, numbers: Ints) -> Rows:
@@ -144,6 +168,20 @@ class RowLog:
         self.first = next((number << BITS for number, _ in self._held()), self.end)
         return np.concatenate(found)
 
+    def _to_disk(self, segment: _Segment) -> None:
+        """Moves a full segment to a file; it stays in memory where there is no room for one."""
+        try:
+            if self._file is None:
+                self._file = _File()
+            segment.rows = self._file.add(segment.rows)
+            segment.mapped = True
+            if self._file.filled == SEGMENTS:
+                self._file = None
+        except OSError as error:
+            self._file = None
+            where = tempfile.gettempdir()
+            _warn(f"versions stay in memory: {where}: {error.strerror or error}")
+
     def _held(self) -> Iterator[tuple[int, _Segment]]:
         for number, segment in enumerate(self._segments):
             if segment is not None:
@@ -184,18 +222,6 @@ def _with_room(rows: Rows, size: int) -> Rows:
     store = np.empty(min(int(GROWTH * size) + LEAST, 1 << BITS), ROW)
     words_of(store)[: len(rows)] = words_of(rows)
     return store
-
-
-def _on_disk(rows: Rows) -> Rows:
-    """The rows in a file that is mapped; in memory where there is no room for one."""
-    try:
-        with tempfile.TemporaryFile(prefix="versions-") as file:
-            file.write(rows.view(np.uint8).data)
-            file.flush()
-            return np.frombuffer(mmap.mmap(file.fileno(), rows.nbytes), ROW)
-    except OSError as error:
-        _warn(f"versions stay in memory: {tempfile.gettempdir()}: {error.strerror or error}")
-        return rows
 
 
 @functools.cache

@@ -27,10 +27,18 @@ class StateImages(Generic[Image]):
     """
 
     _all: ClassVar[dict] = {}
+    _only: ClassVar[set[str]] = set()
     _looked: ClassVar[float] = 0.0
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
+
+    def keep(self, *, only: bool) -> None:
+        """Says whether the images of this owner are all there is, so that none may be dropped."""
+        if only:
+            self._only.add(self._owner)
+        else:
+            self._only.discard(self._owner)
 
     def take(self, key: int, token: str) -> Image | None:
         """The image of a key, if it is that of the state: nobody else gets it until it is put."""
@@ -50,7 +58,8 @@ class StateImages(Generic[Image]):
             return
         cls._looked = now
         for key, (_, _, used) in list(cls._all.items()):
-            if now - used > FORGET_AFTER or cls._outgrown(key[0]):
+            unused = now - used > FORGET_AFTER or cls._outgrown(key[0])
+            if unused and key[0] not in cls._only:
                 cls._all.pop(key, None)
         cls._dropped({owner for owner, _ in list(cls._all)})
 

@@ -102,7 +102,7 @@ class VersionMemory:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows, with some that need not be remembered any more; and their bytes, also on disk."""
+        """Rows, with some that need not be remembered any more; and the memory that they take."""
         return len(self._log), self._log.nbytes + self._index.nbytes
 
     @property

@@ -22,9 +22,10 @@ class Usage:
 
     Attributes:
         cpu: seconds of processor time, user and system, of processes that ended, too.
-        memory: resident bytes now, summed over its processes.
-        peak: the greatest sum of them that was seen, or of what the kernel saw of one process.
-        private: proportional share of memory (PSS) now; pages that processes share count once.
+        memory: resident bytes now, summed over its processes, without those of files that are
+            mapped: the kernel takes them back when it wants to.
+        peak: the greatest sum of them that was seen.
+        private: the same as memory, but pages that processes share count once (`Pss_Anon`).
     """
 
     cpu: float = 0.0
@@ -65,7 +66,6 @@ class Watched:
             self._cpu[name, process] = cpu
             usage = now.setdefault(part, Usage())
             usage.memory += _resident(process)
-            usage.peak = max(usage.peak, _highest(process))
             usage.private += _proportional(process) if closely else 0
             self._part_of[name, process] = part
         for key, cpu in self._cpu.items():
@@ -121,16 +121,11 @@ def _cpu_seconds(process: int) -> float | None:
 
 
 def _resident(process: int) -> int:
-    words = _text(PROC / str(process) / "statm").split()
-    return int(words[1]) * os.sysconf("SC_PAGE_SIZE") if len(words) > 1 else 0
-
-
-def _highest(process: int) -> int:
-    return _of_lines(_text(PROC / str(process) / "status").splitlines(), "VmHWM:")
+    return _of_lines(_text(PROC / str(process) / "status").splitlines(), "RssAnon:")
 
 
 def _proportional(process: int) -> int:
-    return _of_lines(_text(PROC / str(process) / "smaps_rollup").splitlines(), "Pss:")
+    return _of_lines(_text(PROC / str(process) / "smaps_rollup").splitlines(), "Pss_Anon:")
 
 
 def _of_lines(lines: Iterable[str], name: str) -> int:

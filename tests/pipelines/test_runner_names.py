@@ -8,7 +8,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from connectors.input_error import InputError
 from pipelines.batch_runner import batch_arguments, counted_here
 from pipelines.prism import WHOLE_BUNDLES, WITHOUT_END
-from pipelines.runner_names import check_runner, check_savepoint, full_name, with_full_name
+from pipelines.runner_names import (
+    check_runner,
+    check_savepoint,
+    full_name,
+    has_one_life,
+    with_full_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,20 @@ def test_files_on_other_runners_need_nothing_more():
     for given in ([], ["--runner=BundleBasedDirectRunner"], ["--direct_num_workers=1"]):
         with batch_arguments(given) as found:
             assert found == given
+
+
+@pytest.mark.parametrize(
+    ("given", "one_life"),
+    [
+        ({}, True),
+        ({"environment_type": "LOOPBACK"}, True),
+        ({"environment_type": "PROCESS"}, False),
+        ({"number_of_execution_retries": "3"}, False),
+        ({"savepoint_path": "s"}, False),
+    ],
+)
+def test_a_runner_that_ends_with_its_only_worker_needs_no_state(given, one_life):
+    assert has_one_life(given) == one_life
 
 
 def test_a_prism_that_runs_is_used(listener):

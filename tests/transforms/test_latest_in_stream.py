@@ -64,9 +64,9 @@ class Shard:
 class Worker:
     """One key's bundles on one worker."""
 
-    def __init__(self, shard=None):
+    def __init__(self, shard=None, **options):
         self.shard = shard or Shard()
-        self.remember = RememberVersions(HOUR, 300)
+        self.remember = RememberVersions(HOUR, 300, **options)
         self.remember.setup()
 
     def bundle(self, *batches):
@@ -208,6 +208,37 @@ def test_images_that_nobody_asks_for_are_dropped(monkeypatch):
     with counted() as found:
         worker.bundle([reading("a", 1, 1, 1)])
     assert found == {"duplicate": 1}
+
+
+def test_a_worker_that_is_the_only_one_leaves_nothing_in_the_state(monkeypatch):
+    worker, images = Worker(durable=False), shard_images.ShardImages
+    worker.bundle([reading("a", 1, 1, 1), reading("b", 2, 1, 1)])
+    assert not any(bag.values for bag in worker.shard.bags)
+    # So what is in memory may not be dropped, however long nobody asks for it.
+    now = state_images.time.monotonic()
+    monkeypatch.setattr(state_images.time, "monotonic", lambda: now + 100_000)
+    Worker().remember.start_bundle()
+    with counted() as found:
+        worker.bundle([reading("a", 1, 1, 1)])
+    assert found == {"duplicate": 1}
+    fired = []
+    while worker.shard.timer.moment is not None:
+        fired.append(worker.shard.timer.moment)
+        worker.shard.timer.moment = None
+        worker.release()
+    assert fired == [micros(75)]
+    mine = [each for key, each in images._all.items() if key[0] == worker.remember._images._owner]
+    assert [len(memory) for _, memory, _ in mine] == [0]
+    worker.remember.teardown()
+    assert worker.remember._images._owner not in images._only
+
+
+def test_what_only_another_worker_remembers_is_not_forgotten_silently():
+    worker = Worker(durable=False)
+    worker.bundle([reading("a", 1, 1, 1)])
+    other = Worker(worker.shard, durable=False)
+    with pytest.raises(RuntimeError, match="start the command again"):
+        other.bundle([reading("a", 1, 1, 1)])
 
 
 def test_the_timer_releases_and_is_set_until_nothing_is_remembered():

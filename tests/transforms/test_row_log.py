@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from transforms.row_log import RowLog
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch):
     monkeypatch.setattr(row_log, "BITS", 2)
+    monkeypatch.setattr(row_log, "SEGMENTS", 2)
 
 
 def rows_of(pairs):
@@ -69,12 +71,30 @@ def test_rows_have_their_numbers_until_they_are_forgotten(events, chance):
 
 def test_what_is_full_lies_on_disk_and_can_be_changed():
     log = RowLog()
-    log.append(rows_of([(number, 0) for number in range(10)]))
-    mapped = [isinstance(owner_of(rows), mmap.mmap) for rows in log.all()]
-    assert mapped == [True, True, False]
-    log.put(np.array([1, 9]), rows_of([(50, 1), (51, 1)]))
-    assert pairs_of(log.take(np.array([9, 1, 0]))) == [(51, 1), (50, 1), (0, 0)]
-    assert log.nbytes >= 10 * ROW.itemsize
+    log.append(rows_of([(number, 0) for number in range(18)]))
+    owners = [owner_of(rows) for rows in log.all()]
+    assert [isinstance(each, mmap.mmap) for each in owners] == [True] * 4 + [False]
+    # Two segments are in one file.
+    assert len({id(each) for each in owners[:4]}) == 2
+    log.put(np.array([1, 17]), rows_of([(50, 1), (51, 1)]))
+    assert pairs_of(log.take(np.array([17, 1, 0, 4]))) == [(51, 1), (50, 1), (0, 0), (4, 0)]
+    assert 2 * ROW.itemsize <= log.nbytes <= 4 * ROW.itemsize
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc here")
+def test_files_are_gone_with_their_segments():
+    before, log = open_files(), RowLog()
+    for second in range(50):
+        log.append(rows_of([(number, second) for number in range(8)]))
+        log.forget(second - 5)
+        assert open_files() <= before + 10
+    log.forget(50)
+    assert len(log) == 0
+    assert open_files() <= before + 2
 
 
 def owner_of(array):
