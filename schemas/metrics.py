@@ -243,7 +243,7 @@ METRICS: tuple[Metric, ...] = (
         "versions",
         Kind.GAUGE,
         "readings",
-        "Versions that a worker process holds in memory, for duplicates and corrections.",
+        "Versions that a worker process remembers, for duplicates and corrections.",
         "About readings a second times `--remember_versions`. More: the watermark is behind.",
         "state_versions",
     ),
@@ -252,7 +252,8 @@ METRICS: tuple[Metric, ...] = (
         "bytes",
         Kind.GAUGE,
         "bytes",
-        "Memory of a worker process that they take. The runner's own state is beside it.",
+        "Memory of a worker process that they take. 64 bytes each are on its disk, or in the "
+        "memory as well where there is no room, and in the runner's own state.",
         "Near the worker's memory: shorten `--remember_versions`, or add workers.",
         "state_bytes",
     ),
