@@ -24,8 +24,9 @@ SUSTAINED = (
     "with versions and archive. The lag is the age of the oldest message that the store does not "
     "have, after the first minute; its growth is that of a straight line through it, where that is "
     "no chance. Cores are the average while messages are sent; others is what else ran on the "
-    "machine, the benchmark's own watch left out. Memory is the peak of each. Counts and means of "
-    "all hours, and the rows and versions of the archive, were compared with what was sent."
+    "machine, the benchmark's own watch left out. Memory is the peak of each, without files that "
+    "are mapped: the kernel takes these back when it wants to. Counts and means of all hours, and "
+    "the rows and versions of the archive, were compared with what was sent."
 )
 DRAIN = (
     "The messages lie in the topic before the job starts. From the first to the last: from the "
