@@ -1,8 +1,9 @@
 """What a stream needs at a rate: straight lines through what was measured on one machine.
 
-The processor time of a reading, and the memory of a version that is remembered, do not depend on
-how many there are: both are lines, fitted by least squares. `benchmarks.streaming scale` measures
-them, leaves the greatest rate out of the fit, and says how well it is predicted.
+The processor time of a reading, and the memory that it takes while it is worked on, do not depend
+on how many there are: both are lines, fitted by least squares. `benchmarks.streaming scale`
+measures them, leaves the greatest rate out of the fit, and says how well it is predicted. Versions
+that are remembered take what the index has for them; their rows are on disk.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ WORKER_VCPUS = 4
 
 STATE_ROOM = 1.25
 """How much larger state is than the versions in it: generations end as a whole."""
+
+VERSION_BYTES = 24
+"""Of memory that a version takes at most: four places of the index, two at least
+(`transforms/hash_index.py`)."""
 
 MEMORY_SHARE = 0.75
 """Of a worker's memory that versions and state may take."""
@@ -92,7 +97,8 @@ class Need:
         rate: readings a second.
         cores: that are busy.
         workers: of `WORKER_VCPUS` each, with room for peaks; as many as the memory asks for.
-        memory: bytes of Python in all workers, most of it versions.
+        memory: bytes of Python in all workers.
+        disk: bytes of versions on the workers' disks.
         state: bytes that the runner keeps, in memory too unless its state is on disk.
         shuffled: bytes a second between steps.
     """
@@ -101,6 +107,7 @@ class Need:
     cores: float
     workers: int
     memory: float
+    disk: float
     state: float
     shuffled: float
 
@@ -111,7 +118,7 @@ class Capacity:
 
     Attributes:
         cores: busy ones, by readings a second.
-        memory: bytes, by versions remembered.
+        memory: bytes, by readings a second; without what versions take.
     """
 
     cores: Line
@@ -126,14 +133,17 @@ class Capacity:
         """
         return cls(
             Line.through([(point.rate, point.cores) for point in points]),
-            Line.through([(point.versions, point.memory) for point in points]),
+            Line.through(
+                [(each.rate, each.memory - VERSION_BYTES * each.versions) for each in points]
+            ),
         )
 
     def predicted(self, point: Point) -> dict[str, float]:
         """What the lines say of a measurement, as a share of what it was."""
+        memory = self.memory.at(point.rate) + VERSION_BYTES * point.versions
         return {
             "cores": self.cores.at(point.rate) / point.cores,
-            "memory": self.memory.at(point.versions) / point.memory,
+            "memory": memory / point.memory,
         }
 
     def need(self, rate: float, remember: float, series: float = 18) -> Need:
@@ -148,11 +158,12 @@ class Capacity:
         busy = self.cores.slope * rate
         share = float(sizing()["utilisation"]["value"])
         room = WORKER_VCPUS * float(sizing()["memory_gb_per_vcpu"]["value"]) * 1e9
-        held = self.memory.slope * versions + versions * ROW.itemsize * STATE_ROOM
+        working = self.memory.slope * rate + VERSION_BYTES * versions
+        rows = versions * ROW.itemsize * STATE_ROOM
         workers = max(
             1,
             math.ceil(busy / (WORKER_VCPUS * share - self.cores.base)),
-            math.ceil(held / (room * MEMORY_SHARE - self.memory.base)),
+            math.ceil((working + rows) / (room * MEMORY_SHARE - self.memory.base)),
         )
         # The entries go to their shard; partial statistics of a bundle's slices, twice a second.
         partials = 2 * min(series, rate) * SLICES * workers
@@ -160,8 +171,9 @@ class Capacity:
             rate,
             busy + workers * self.cores.base,
             workers,
-            self.memory.slope * versions + workers * self.memory.base,
-            versions * ROW.itemsize * STATE_ROOM,
+            working + workers * self.memory.base,
+            rows,
+            rows,
             rate * ROW.itemsize + partials,
         )
 

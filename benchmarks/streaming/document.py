@@ -49,7 +49,8 @@ SCALE = (
     "The same stream at several rates. Lines of least squares go through all rates but the "
     "greatest; what they say of that is compared with what it was. Cores are those of the runner "
     "and of Python, in the last two thirds; memory is Python's and versions are those remembered, "
-    "at the end. `python -m deploy.capacity` says by them what other sizes need."
+    "at the end; of it, 24 bytes a version are the index. `python -m deploy.capacity` says by them "
+    "what other sizes need."
 )
 
 

@@ -14,13 +14,14 @@ from deploy.capacity import main
 from deploy.capacity_model import WORKER_VCPUS, Capacity, Line, Point, measured
 from deploy.cost_model import Volume, items_of
 
-LINES = Capacity(Line(0.1, 1e-5), Line(4e8, 100.0))
+LINES = Capacity(Line(0.1, 1e-5), Line(4e8, 1e4))
 
 
 def points(*rates):
     """Measurements that lie on the lines."""
     return [
-        Point(rate, rate * 60, LINES.cores.at(rate), LINES.memory.at(rate * 60)) for rate in rates
+        Point(rate, rate * 60, LINES.cores.at(rate), LINES.memory.at(rate) + 24 * rate * 60)
+        for rate in rates
     ]
 
 
@@ -28,7 +29,7 @@ def test_lines_go_through_what_was_measured():
     fitted = Capacity.fitted(points(20_000, 40_000, 80_000))
     assert fitted.cores.slope == pytest.approx(1e-5)
     assert fitted.cores.base == pytest.approx(0.1)
-    assert fitted.memory.slope == pytest.approx(100)
+    assert fitted.memory.slope == pytest.approx(1e4)
     (held_out,) = points(110_000)
     assert fitted.predicted(held_out) == pytest.approx({"cores": 1, "memory": 1})
     twice = Point(110_000, 110_000 * 60, held_out.cores * 2, held_out.memory)
@@ -51,11 +52,12 @@ def test_workers_are_as_many_as_work_or_memory_asks_for():
     # 4 vCPU half busy less 0.1 of a core each: 190,000 readings a second.
     assert LINES.need(189_000, remember=1).workers == 1
     assert LINES.need(191_000, remember=1).workers == 2
-    # 15 GB, three quarters of them less 0.4 for versions: 180 bytes each with their state.
-    need = LINES.need(10_000, remember=5_900)
-    assert (need.workers, need.state) == (1, 59e6 * 80)
-    assert LINES.need(10_000, remember=6_100).workers == 2
-    assert need.memory == pytest.approx(4e8 + 59e8)
+    # 15 GB, three quarters of them less 0.4 and 0.1 for the readings at work: 104 bytes a version
+    # with its state.
+    need = LINES.need(10_000, remember=10_300)
+    assert (need.workers, need.state, need.disk) == (1, 103e6 * 80, 103e6 * 80)
+    assert LINES.need(10_000, remember=10_400).workers == 2
+    assert need.memory == pytest.approx(4e8 + 1e8 + 103e6 * 24)
 
 
 def test_a_million_readings_are_shuffled_as_entries_and_few_sums():
@@ -71,7 +73,7 @@ def test_more_needs_more(rate, remember, factor):
         (LINES.need(rate, remember), LINES.need(rate * factor, remember)),
         (LINES.need(rate, remember), LINES.need(rate, remember * factor)),
     ):
-        for name in ("cores", "workers", "memory", "state", "shuffled"):
+        for name in ("cores", "workers", "memory", "disk", "state", "shuffled"):
             assert getattr(more, name) >= getattr(some, name) * (1 - 1e-9)
 
 
