@@ -144,9 +144,20 @@ class RowLog:
             yield segment.rows[: segment.size]
 
     def earliest(self, after: int) -> int | None:
-        """No row that arrived after a second did so before this one; None where there is none."""
-        bounds = [segment.earliest for _, segment in self._held() if segment.latest > after]
-        return max(min(bounds), after + 1) if bounds else None
+        """The earliest arrival, or one before it, of rows that came after a second; None for none.
+
+        It must not be too early where there are gaps: a timer that goes by it would fire for
+        nothing through all of them.
+        """
+        bounds = []
+        for _, segment in self._held():
+            if segment.latest <= after:
+                continue
+            if segment.earliest <= after:
+                arrival = segment.rows["arrival"][: segment.size]
+                segment.earliest = int(arrival[arrival > after].min())
+            bounds.append(segment.earliest)
+        return min(bounds, default=None)
 
     def forget(self, until: int) -> Rows:
         """Lets rows go that arrived up to a second, if all that was appended with them did so, too.

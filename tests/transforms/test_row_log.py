@@ -69,6 +69,14 @@ def test_rows_have_their_numbers_until_they_are_forgotten(events, chance):
         assert not arrivals or 5 < bound <= min(arrivals)
 
 
+def test_a_gap_between_arrivals_is_seen_within_a_segment():
+    log = RowLog()
+    log.append(rows_of([(1, 10), (2, 1000)]))
+    assert log.earliest(5) == 10
+    assert log.earliest(10) == 1000
+    assert log.earliest(1000) is None
+
+
 def test_what_is_full_lies_on_disk_and_can_be_changed():
     log = RowLog()
     log.append(rows_of([(number, 0) for number in range(18)]))
