@@ -132,5 +132,9 @@ MEANS = pa.schema(
 """Columns of a batch of results, those of regions and of sensors; revision and run are added where
 they are stored."""
 
+EMITTED_AT: pa.Field = ALL_MEANS.field("emitted_at")
+"""A further column of results of a stream with partial statistics: of two rows of a window the
+later one is the newer one, also where a clock was wrong for a while."""
+
 REJECTED = pa.schema(field for field in arrow_schema("rejected_readings") if field.name != "run_id")
 """Columns of a batch of rejected records; the run is added where they are stored."""

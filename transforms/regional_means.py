@@ -55,7 +55,8 @@ class RegionalMeans(
         statistics: names of `transforms.statistics.STATISTICS`, by default all.
         triggers: when the panes of an unbounded input are given out.
         group_by: `region`, `sensor` or `both`.
-        partials: add columns `partial_…`, from which a sink can add rows up without loss.
+        partials: add columns `partial_…`, from which a sink can add rows up without loss; on an
+            unbounded input also `emitted_at`, by which it can tell which row of a window is newer.
         shards: how many shares the series are dealt into; by default 16.
         retell: on an unbounded input, also give out windows that a reading of weight 0 has touched,
             or that have stayed as they were, with the timing `retold`. For a sink that compares: a

@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
+from schemas.reading import EMITTED_AT
 from transforms.balance import count
 from transforms.message_values import (
     Message,
@@ -78,13 +79,13 @@ def report_messages(
         batch: of schema `MEANS`; without `sensor_id`, and with other statistics if you like.
             Columns of partial statistics are left out.
         emitted_at: of the first row, in microseconds since the epoch; each row's is one more than
-            that of the one before.
+            that of the one before. A column `emitted_at` goes before it.
         run_id: the run that computed them.
 
     Returns:
         One message a row, in the order of the rows.
     """
-    known = {*SERIES, *WINDOW, "pane"}
+    known = {*SERIES, *WINDOW, "pane", EMITTED_AT.name}
     names = [name for name in batch.schema.names if name not in known]
     statistics = [name for name in names if not name.startswith(PARTIAL)]
     series = [column_values(batch, name) for name in SERIES]
@@ -92,14 +93,16 @@ def report_messages(
         lambda window: dict(zip(("start", "end", "size", "period"), window, strict=True)),
         zip(*_windows(batch), strict=True),
     )
-    moments = texts_of_moments(np.arange(emitted_at, emitted_at + batch.num_rows))
+    moments = np.arange(emitted_at, emitted_at + batch.num_rows)
+    if EMITTED_AT.name in batch.schema.names:
+        moments = np.asarray(batch.column(EMITTED_AT.name).cast(pa.int64()))
     fields = (*SERIES, "window", *statistics, "pane", "emitted_at", "run_id")
     rows = zip(
         *series,
         windows,
         *(column_values(batch, name) for name in statistics),
         column_values(batch, "pane"),
-        moments,
+        texts_of_moments(moments),
         [run_id] * batch.num_rows,
         strict=True,
     )

@@ -34,6 +34,7 @@ from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from schemas.reading import EMITTED_AT
 from transforms.arrivals import Waits
 from transforms.balance import count
 from transforms.changes import unpack
@@ -271,6 +272,11 @@ def _batches(
     if not windows:
         return
     totals = np.concatenate([part.rows for part in due])
+    emitted = np.repeat([part.emitted for part in due], [len(part.windows) for part in due])
     for begin in range(0, len(windows), FLUSH_FROM):
         some = slice(begin, begin + FLUSH_FROM)
-        yield pane_rows(windows[some], timings[some], totals[some], statistics, partials=partials)
+        rows = pane_rows(windows[some], timings[some], totals[some], statistics, partials=partials)
+        if partials:
+            moments = pa.array(emitted[some]).view(EMITTED_AT.type)
+            rows = rows.append_column(EMITTED_AT, moments)
+        yield rows

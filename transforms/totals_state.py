@@ -52,6 +52,7 @@ class TotalsState:
         next: when the timer fires, in seconds of event time; None where none is set.
         times: by bag, the newest time whose windows it has.
         records: by bag, how many windows its records have, old ones included.
+        emitted: the moment of the last rows, in microseconds since the epoch.
     """
 
     token: str = ""
@@ -60,20 +61,31 @@ class TotalsState:
     next: int | None = None
     times: dict[int, int] = dataclasses.field(default_factory=dict)
     records: dict[int, int] = dataclasses.field(default_factory=dict)
+    emitted: int = 0
 
     @classmethod
     def read(cls, data: bytes | None) -> TotalsState:
         """The state as it was written; a new one for None."""
         if data is None:
             return cls()
-        token, number, closed, due, times, records = json.loads(data)
-        return cls(token, number, closed, due, dict(times), dict(records))
+        token, number, closed, due, times, records, *emitted = json.loads(data)
+        return cls(token, number, closed, due, dict(times), dict(records), *emitted)
 
     def write(self) -> bytes:
         """The state as bytes, with a new token."""
         self.token = secrets.token_hex(8)
         lists = [*self.times.items()], [*self.records.items()]
-        return json.dumps([self.token, self.number, self.closed, self.next, *lists]).encode()
+        known = [self.token, self.number, self.closed, self.next, *lists, self.emitted]
+        return json.dumps(known).encode()
+
+    def stamp(self) -> int:
+        """The moment of new rows: now, and after that of all rows before, whatever the clock says.
+
+        A clock that was ahead, and was set right, would have a window's next row be older than the
+        one that it replaces.
+        """
+        self.emitted = max(time.time_ns() // 1000, self.emitted + 1)
+        return self.emitted
 
     def schedule(self, at: int) -> None:
         """Has the timer fire at that second, if it would not fire before."""

@@ -48,12 +48,15 @@ class Due:
         timings: its pane's timing.
         rows: its total.
         arrived: the oldest arrival behind it.
+        emitted: when they were computed, in microseconds since the epoch: later than those of the
+            shard before them.
     """
 
     windows: Sequence[WindowKey]
     timings: Sequence[str]
     rows: Matrix
     arrived: Sequence[int]
+    emitted: int
 
 
 class WindowTotals:
@@ -167,7 +170,7 @@ class WindowTotals:
             else:
                 state.schedule(self._expiry(self._note_times(bag, tier, state)))
         given = due | sound if self._retell else due
-        return self._given(windows, changes, chosen, total, due, given)
+        return self._given(windows, changes, chosen, total, due, given, state.stamp())
 
     def _sums(self, rows: Matrix, before: Sequence[Total | None]) -> Matrix:
         known = np.array([total is not None for total in before])
@@ -196,6 +199,7 @@ class WindowTotals:
         total: Matrix,
         due: Bools,
         given: Bools,
+        emitted: int,
     ) -> Due:
         rows = np.flatnonzero(given)
         panes = [changes.panes[pane] for pane in changes.pane[chosen[rows]].tolist()]
@@ -204,6 +208,7 @@ class WindowTotals:
             [pane[3] if due[row] else RETOLD for row, pane in zip(rows, panes, strict=True)],
             total[rows],
             [pane[4] for pane in panes],
+            emitted,
         )
 
     def _matrix(self, rows: Iterable[bytes | None]) -> Matrix:

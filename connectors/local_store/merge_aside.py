@@ -11,6 +11,7 @@ import atexit
 import dataclasses
 import logging
 import threading
+import time
 from pathlib import Path
 
 from connectors.local_store.errors import StoreError
@@ -22,6 +23,9 @@ __all__ = ["merge_aside", "merge_crowded"]
 
 LOCK_SECONDS = 60.0
 STOP_SECONDS = 30.0
+REST = 1.0
+"""How long a merge rests after each range of hashes, as part of how long that took: the stream has
+the same cores, and is to keep up meanwhile."""
 
 _merging: dict[str, threading.Thread] = {}
 _stop = threading.Event()
@@ -76,7 +80,8 @@ def merge_crowded(folder: Path) -> bool:
     if not files:
         return False
     running = Transaction(folder, document).alive
-    merged = merge_into_one(folder, files, next_segment(before.index), running, _stop.is_set)
+    pace = _Pace()
+    merged = merge_into_one(folder, files, next_segment(before.index), running, pace.stopped)
     with transaction(folder, LOCK_SECONDS) as change:
         now = change.before.index
         if _stop.is_set() or not set(files) <= set(now):
@@ -85,6 +90,19 @@ def merge_crowded(folder: Path) -> bool:
         segment = next_segment(others)
         change.set_index([*(dataclasses.replace(one, segment=segment) for one in merged), *others])
     return True
+
+
+class _Pace:
+    """Has a merge rest between two ranges of hashes."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def stopped(self) -> bool:
+        """Rests; says whether the merge is not wanted any more."""
+        stopped = _stop.wait(REST * (time.monotonic() - self._since))
+        self._since = time.monotonic()
+        return stopped
 
 
 @atexit.register

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shutil
@@ -10,6 +9,7 @@ import signal
 
 import pytest
 
+from pipelines.savepoints import STATE_VERSION
 from tests.faults.checks import (
     assert_same,
     batch_of,
@@ -29,8 +29,6 @@ from tests.support.jobs import ROOT
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    # Several minutes each; the seeds of `test_soak.py` have all the faults, too.
-    pytest.mark.skipif("FAULTS" not in os.environ, reason="FAULTS=1 runs all faults in one job"),
     pytest.mark.usefixtures("job_server_jar"),
 ]
 
@@ -63,6 +61,8 @@ def test_the_command_goes_on_whatever_ends_around_it_and_where_the_store_is(
         sent = feeder.finish(PATIENCE)
         assert len(sent) == NUMBER + 1
         scene.wait_stored(len(sent))
+        # Panes of what was read again replace those of the attempts that failed.
+        scene.wait_means(recent_means(tmp_path / "batch" / "store"))
         reconcile(scene.store)
         assert_same(contents(scene.store), wanted)
         scene.job.kill()
@@ -102,7 +102,7 @@ def test_workers_of_their_own_may_end_and_a_savepoint_is_gone_on_with(
             reconcile(scene.store)
             if number < 2:
                 savepoint = re.search(r"--savepoint_path=\S+", scene.job.err)[0]
-                new_version(scene, tmp_path / f"code-{number}", state=number + 1)
+                new_version(scene, tmp_path / f"code-{number}", STATE_VERSION + number)
                 scene.start_job(savepoint)
         assert "--savepoint_path is left out" in scene.job.err
         reconcile(scene.store)
@@ -117,8 +117,10 @@ def new_version(scene, folder, state):
     for name in CODE:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     module = folder / "pipelines" / "savepoints.py"
-    text = module.read_text("utf-8").replace("STATE_VERSION = 1", f"STATE_VERSION = {state}")
-    module.write_text(text, "utf-8")
+    text = module.read_text("utf-8")
+    line = f"\nSTATE_VERSION = {STATE_VERSION}\n"
+    assert line in text
+    module.write_text(text.replace(line, f"\nSTATE_VERSION = {state}\n"), "utf-8")
     scene.pool.signal(signal.SIGTERM)
     scene.kill_pool()
     scene.code = folder

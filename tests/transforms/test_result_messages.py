@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas
-from schemas.reading import MEANS, REJECTED
+from schemas.reading import EMITTED_AT, MEANS, REJECTED
 from tests.support.pipelines import assert_elements, one_thread
 from tests.support.streams import Stream, deletion, reading
 from transforms import AssignRegions, HourlyMeans, KeepLatestVersion, ParseReadings, RegionalMeans
@@ -118,6 +118,13 @@ def test_a_pane_becomes_a_message_with_all_that_its_window_holds():
         "pane": "on_time",
     }
     read([(key, value, attributes)], "report")
+
+
+def test_a_pane_that_knows_its_moment_says_it():
+    moments = pa.array([5, 7]).view(EMITTED_AT.type)
+    batch = means(row(), row()).append_column(EMITTED_AT, moments)
+    documents = read(report_messages(batch, EMITTED), "report")
+    assert [each["emitted_at"][-7:] for each in documents] == ["000005Z", "000007Z"]
 
 
 def test_means_by_sensor_name_the_sensor():

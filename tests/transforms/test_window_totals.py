@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 
 import numpy as np
@@ -208,3 +209,24 @@ def test_series_are_dealt_out():
     names = [(None, None, str(number), "temperature") for number in range(1000)]
     dealt = np.bincount([slices._share(name, 16) for name in names], minlength=16)
     assert dealt.min() > 30
+
+
+@pytest.mark.parametrize("jump", [5, -5])
+def test_rows_are_later_than_those_that_they_replace_whatever_the_clock_says(jump, monkeypatch):
+    hour = 3600 * 10**9
+    clock = iter([0, jump * hour, 1, jump * hour, 2])
+    monkeypatch.setattr(totals_state.time, "time_ns", lambda: 100 * hour + next(clock))
+    one = shard(forgetful=True)
+    moments = []
+    for _ in range(5):
+        (due,) = one.add(changes_of([(KEY, pane(0), change([1]))]))
+        moments.append(due.emitted)
+    assert moments[0] == 100 * hour // 1000
+    assert moments == sorted(set(moments))
+
+
+def test_state_of_before_rows_had_a_moment_is_read():
+    small = TotalsState(number=7, emitted=8).write()
+    old = json.dumps(json.loads(small)[:-1]).encode()
+    assert TotalsState.read(small).emitted == 8
+    assert (TotalsState.read(old).number, TotalsState.read(old).emitted) == (7, 0)
