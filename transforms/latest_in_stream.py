@@ -150,10 +150,13 @@ class RememberVersions(beam.DoFn):
         state = ShardState.read(small.read())
         memory = self._memory(shard, state, bags)
         decision = memory.offer(unpack(data))
-        if len(decision.accepted):
-            arrival = decision.accepted["arrival"]
+        kept = decision.accepted
+        if len(decision.waiting):
+            kept = np.concatenate([kept, decision.waiting])
+        if len(kept):
+            arrival = kept["arrival"]
             if self._durable:
-                bags[state.bag_for(int(arrival.max()))].add(_logged(decision.accepted, memory))
+                bags[state.bag_for(int(arrival.max()))].add(_logged(kept, memory))
             if state.schedule(int(arrival.min()), self._remember):
                 timer.set(Timestamp(state.next_release))
             state.renew()

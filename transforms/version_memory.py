@@ -38,6 +38,8 @@ MOST_NUMBERS = (1 << 32) - 2
 """Row numbers that the index can tell apart. Then they are given anew."""
 MEANT = DELETED | PLACED | NO_POSITION
 """Flags that change the class that a reading is counted in."""
+WAITING = DELETED | NO_POSITION
+"""Flags of a deletion that is remembered and not counted: no other row has both."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Decision:
         touched: versions that change nothing, where they are asked for: older than another one, or
             new without meaning anything else. A stream that begins again from older state may have
             shown them before it failed.
+        waiting: deletions among those that are too late. They are remembered, and nothing else:
+            what they delete may not be forgotten but on its way, and must not count then.
     """
 
     accepted: Rows
@@ -63,6 +67,7 @@ class Decision:
     superseded: int
     too_late: int
     touched: Rows
+    waiting: Rows
 
 
 class VersionMemory:
@@ -139,9 +144,10 @@ class VersionMemory:
         again = int(np.count_nonzero(said))
         too_late = self._come_too_late(rows, unknown)
         verdict[too_late] = TOO_LATE
+        waiting = self._wait(rows.take(too_late), places[too_late])
         new = np.flatnonzero(verdict == NEWER)
         replaced = before.take(np.flatnonzero(verdict[known] == NEWER))
-        accepted = rows.take(new)
+        accepted, uncounted = rows.take(new), int(np.count_nonzero(_waits(replaced)))
         added, taken, unchanged = self._accept(accepted, places[new], ~unknown[new], replaced)
         if self._tells:
             older = known[(verdict[known] == OLDER) & ~said]
@@ -151,9 +157,10 @@ class VersionMemory:
             added,
             taken,
             duplicates + again,
-            superseded + len(known) - again,
+            superseded + len(known) - again - uncounted,
             len(too_late),
             np.concatenate(touched) if self._tells else rows[:0],
+            waiting,
         )
 
     def release(self, until: int) -> None:
@@ -200,6 +207,15 @@ class VersionMemory:
         old = (rows["version"] > 1) & (rows["event_time"] <= horizon)
         return np.flatnonzero(unknown & numbered & old)
 
+    def _wait(self, rows: Rows, places: Ints) -> Rows:
+        """Remembers the deletions among messages that are too late; gives them."""
+        deletions = np.flatnonzero(flags_of(rows) & DELETED)
+        waiting = rows.take(deletions)
+        if len(waiting):
+            waiting["label"] |= np.uint32(NO_POSITION)
+            self._keep(waiting, places[deletions])
+        return waiting
+
     def _accept(
         self, rows: Rows, places: Ints, remembered: Bools, replaced: Rows
     ) -> tuple[Rows, Rows, Ints]:
@@ -211,30 +227,35 @@ class VersionMemory:
         none = np.zeros(0, np.int64)
         if not len(rows):
             return rows, replaced, none
-        arrival = rows["arrival"]
+        # A version is remembered as long as the one that it replaces would have been: when the
+        # state is read again, the older must not outlive the newer.
+        follows, arrival = np.flatnonzero(remembered), rows["arrival"]
+        arrival[follows] = np.maximum(arrival[follows], replaced["arrival"])
+        self._keep(rows, places)
+        following = rows.take(follows)
+        changed = _means_else(following, replaced)
+        counted = ~_waits(replaced)
+        if changed.all() and counted.all():
+            return rows, replaced, none
+        changes = np.ones(len(rows), bool)
+        changes[follows] = changed
+        taken = replaced.take(np.flatnonzero(changed & counted))
+        return rows.take(np.flatnonzero(changes)), taken, np.flatnonzero(~changes)
+
+    def _keep(self, rows: Rows, places: Ints) -> None:
+        """Puts rows at their places in the log, or at its end."""
         if self.released is not None:
             # Where the watermark is ahead of the arrivals, as when a backlog is read, the time
             # counts from the watermark: else they would be forgotten as they come.
+            arrival = rows["arrival"]
             np.maximum(arrival, self.released, out=arrival)
-        # A version is remembered as long as the one that it replaces would have been: when the
-        # state is read again, the older must not outlive the newer.
-        follows = np.flatnonzero(remembered)
-        arrival[follows] = np.maximum(arrival[follows], replaced["arrival"])
         # What is forgotten, and still there, gives its place to what comes.
         there = places >= 0
         if not there.any():
             self._append(rows)
-            return rows, replaced, none
+            return
         self._log.put(places[there], rows.take(np.flatnonzero(there)))
         self._append(rows.take(np.flatnonzero(~there)))
-        following = rows.take(follows)
-        changed = _means_else(following, replaced)
-        if changed.all():
-            return rows, replaced, none
-        changes = np.ones(len(rows), bool)
-        changes[follows] = changed
-        added, taken = rows.take(np.flatnonzero(changes)), replaced.take(np.flatnonzero(changed))
-        return added, taken, np.flatnonzero(~changes)
 
     def _append(self, rows: Rows) -> None:
         if not len(rows):
@@ -260,6 +281,12 @@ class VersionMemory:
             return np.ones(len(rows), bool)
         lasts: Bools = rows["arrival"].astype(np.int64) + self._remember > self.released
         return lasts
+
+
+def _waits(rows: Rows) -> Bools:
+    """Whether each is a deletion that is not counted."""
+    waits: Bools = flags_of(rows) & WAITING == WAITING
+    return waits
 
 
 def _means_else(rows: Rows, others: Rows) -> Bools:

@@ -88,6 +88,25 @@ def test_deletions_of_what_is_forgotten_wait_too_if_they_have_a_version():
     assert not_zero(seen.balance) == {"counted": 2, "too_late": 1, "deleted": 1}
 
 
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_deletion_that_has_overtaken_its_reading_takes_it_away(shards):
+    """Of two partitions one may be behind, at any time."""
+    stream = (
+        Stream()
+        .rows(reading("b", 1, 10, 1))
+        .watermark(80)
+        .rows(deletion("a", 2, arrived=82))
+        .rows(reading("a", 79, 20, 1, arrived=80))
+        .rows(reading("a", 79, 30, 3, arrived=83), reading("b", 80, 40, 1, arrived=83))
+        .wait()
+    )
+    seen = run(stream, shards=shards, **HOUR)
+    late = not_zero(seen.balance)
+    assert (late.pop("counted"), late.pop("superseded")) == (3, 1)
+    assert sum(late.values()) == 1
+    assert [row["version"] for row in seen.rows["entries"]].count(3) == 1
+
+
 def test_a_newer_version_is_remembered_from_its_own_arrival():
     stream = (
         Stream()

@@ -104,8 +104,12 @@ class PlainMemory:
             before = self.remembered.get(key)
             if before is None and self.may_have_forgotten(each):
                 outcome["too_late"] += 1
+                if each["deleted"]:
+                    # What it deletes may be on its way.
+                    arrival = max(each["arrival"], self.released)
+                    self.remembered[key] = {**each, "arrival": arrival, "waits": True}
             elif before is None or rank(each) > rank(before):
-                if before is not None:
+                if before is not None and "waits" not in before:
                     again = says_the_same(before, each)
                     outcome["duplicates" if again else "superseded"] += 1
                 arrival = max(
@@ -185,7 +189,8 @@ def test_it_decides_as_a_dictionary_does(events):
             memory.restore(log[::-1], model.released)
         else:
             decision, expected = memory.offer(packed(event)), model.offer(event)
-            log.append(Packed(decision.accepted, memory.names))
+            kept = np.concatenate([decision.accepted, decision.waiting])
+            log.append(Packed(kept, memory.names))
             assert sorted(plain(decision.accepted, memory.names)) == sorted(expected["accepted"])
             for name in ("duplicates", "superseded", "too_late"):
                 assert getattr(decision, name) == expected[name]
