@@ -122,7 +122,8 @@ def check(
         # These workers cannot be told that the sources end: what is given out early must do.
         scene.wait_means(recently)
     scene.stop()
-    if strict:
+    # A savepoint may be one of a new attempt that is still reading again.
+    if strict and scene.pool is None:
         assert_same({"recent": recent_means(scene.store)}, {"recent": recently})
     reconcile(scene.store)
     assert_same(contents(scene.store), wanted)
