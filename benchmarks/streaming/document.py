@@ -77,6 +77,9 @@ def document(results: Sequence[Result]) -> str:
     if any(result.quick for result in results):
         introduction += QUICK
     if results:
+        first, last = (choose(result.at for result in results) for choose in (min, max))
+        when = f"at {first}" if first == last else f"from {first} to {last}"
+        introduction += f"Measured {when} (UTC). "
         introduction += max(results, key=lambda result: result.at).machine
     text = render(introduction, sections)
     return text.replace("# Benchmark results", "# Benchmark results of streams", 1)
