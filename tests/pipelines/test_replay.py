@@ -14,7 +14,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.cimpl import NewTopic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -390,25 +389,23 @@ def test_a_pattern_may_be_the_source_itself():
 @pytest.mark.slow
 def test_through_topics_of_kafka(kafka_server, tmp_path):  # noqa: F811
     """From a topic of dead letters into the topic that the pipeline reads."""
-    for name in ("dead", "fresh"):
-        made = kafka_server.admin.create_topics([NewTopic(f"{name}-replay", 2)])
-        made[f"{name}-replay"].result(30)
-    dead, fresh = (f"kafka://{kafka_server.address}/{name}-replay" for name in ("dead", "fresh"))
+    topics = [kafka_server.topic(2) for _ in range(2)]
+    dead, fresh = map(kafka_server.uri, topics)
     store = broken_store(tmp_path)
     with LocalStore(store).connect() as connection:
         rows = connection.sql("SELECT * EXCLUDE (run_id) FROM rejected_readings").to_arrow_table()
     letters = [m for batch in rows.to_batches() for m in rejected_messages(batch)]
     producer = Producer({"bootstrap.servers": kafka_server.address})
     for key, value, _ in letters:
-        producer.produce("dead-replay", value, key)
-    producer.produce("dead-replay", b"no dead letter")
+        producer.produce(topics[0], value, key)
+    producer.produce(topics[0], b"no dead letter")
     producer.flush(20)
     fixed = ("--message_format", f"auto,{fix(tmp_path)}", "--format", "json")
     done = replay("--input", dead, "--output", fresh, *fixed)
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert (told["found"], told["sent"], told["no_dead_letters"]) == (3, 2, 1)
-    values = [v for p in (0, 1) for _, v in kafka_server.values("fresh-replay", 5, p)]
+    values = [v for p in (0, 1) for _, v in kafka_server.values(topics[1], 5, p)]
     assert sorted(json.loads(each)["id"] for each in values) == [2, 4]
     # And from the topic into a store.
     into = replay("--input", dead, "--output", store, *fixed)
