@@ -57,7 +57,7 @@ def stream_defaults(given: Mapping[str, str | None], *, ends: bool) -> list[str]
     options = {
         "checkpointing_interval": "5000",
         # The name is Beam's. Results wait for the end of a bundle.
-        "max_bundle_time_mills": "50",
+        "max_bundle_time_mills": "20",
     }
     if ends:
         # What starts the readers is a source, too, and would keep the job alive.
