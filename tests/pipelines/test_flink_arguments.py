@@ -123,7 +123,7 @@ def test_a_stream_gets_what_it_would_lose_data_without():
     found = complete(streaming=True, ends=True)
     assert found["finish_bundle_before_checkpointing"] is None
     assert int(found["checkpointing_interval"]) > 0
-    assert found["max_bundle_time_mills"] == "50"
+    assert found["max_bundle_time_mills"] == "20"
     assert found["shutdown_sources_after_idle_ms"] == "3000"
     # Its first checkpoint waits until the readers end: for months, if they read for months.
     assert int(found["checkpoint_timeout_millis"]) > 1e11
@@ -133,7 +133,7 @@ def test_a_stream_gets_what_it_would_lose_data_without():
 
 def test_what_the_user_gives_stays():
     given = {"checkpointing_interval": "7", "finish_bundle_before_checkpointing": None}
-    assert stream_defaults(given, ends=False) == ["--max_bundle_time_mills=50"]
+    assert stream_defaults(given, ends=False) == ["--max_bundle_time_mills=20"]
 
 
 @pytest.mark.usefixtures("jar")
