@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.report import Section, render
+from benchmarks.report import Section, Target, render
+from benchmarks.streaming.drain import HOT
 from benchmarks.streaming.results import Result
 
 __all__ = ["document"]
@@ -15,6 +16,7 @@ INTRODUCTION = (
     "store. The benchmark looks from outside; `benchmarks/README.md` says how. "
 )
 QUICK = "Quick runs are among them (`--quick`), which only show that the benchmark works. "
+MOST_HOT = 1.1
 Rows = Callable[[Result], list[list[str]]]
 PARTS = ("broker", "producer", "runner", "python", "others")
 CORES = ["Broker", "Producer", "Runner", "Python", "Others"]
@@ -72,6 +74,7 @@ def document(results: Sequence[Result]) -> str:
         if found:
             cells = [row for result in found for row in _rows(result, rows)]
             targets = [target for result in found for target in result.targets]
+            targets += _beside_even(found) if name == "drain" else []
             sections.append(Section(title, text, header, cells, targets))
     introduction = INTRODUCTION
     if any(result.quick for result in results):
@@ -83,6 +86,17 @@ def document(results: Sequence[Result]) -> str:
         introduction += max(results, key=lambda result: result.at).machine
     text = render(introduction, sections)
     return text.replace("# Benchmark results", "# Benchmark results of streams", 1)
+
+
+def _beside_even(drained: Sequence[Result]) -> list[Target]:
+    """How much longer backlogs take that lie mostly in one region."""
+    rates = {result.name: result.values["readings_a_second"] for result in drained}
+    return [
+        Target(f"a backlog, {name}: time beside an even one", rates[even] / rate, MOST_HOT)
+        for name, rate in rates.items()
+        for even in rates
+        if name.startswith(f"{even} ") and name.endswith(HOT)
+    ]
 
 
 def _rows(result: Result, rows: Rows) -> list[list[str]]:

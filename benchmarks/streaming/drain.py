@@ -19,13 +19,16 @@ from benchmarks.streaming.scene import START_SECONDS, Scene, scene
 from benchmarks.streaming.sustained import BYTES, SHAPES, STORED
 from benchmarks.streaming.watch import Sample, Watch
 
-__all__ = ["MODES", "Drain", "drain"]
+__all__ = ["HOT", "MODES", "Drain", "drain"]
 
 MODES = {"none": ("--duplicates", "keep", "--archive", "none"), "both": ()}
 """Without versions and archive, and with both."""
 
 RATE = 110_000.0
 """Readings a second of event time: as if the job had been away."""
+
+HOT = " in one region"
+"""How the name of a backlog ends most of which lies there."""
 
 EVERY = 0.5
 SLOWEST = 20_000.0
@@ -67,7 +70,7 @@ class Drain:
     @property
     def name(self) -> str:
         """What tells it from others."""
-        hot = "" if self.hot is None else f" {self.hot:.0%} in one region"
+        hot = "" if self.hot is None else f" {self.hot:.0%}{HOT}"
         return f"{self.runner} {self.shape} {self.mode}{hot}"
 
     @property

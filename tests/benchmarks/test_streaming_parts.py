@@ -173,6 +173,22 @@ def test_folders_are_as_large_as_their_files(tmp_path: Path) -> None:
     assert folder_bytes(tmp_path / "none") == 0
 
 
+def test_a_backlog_in_one_region_is_compared_with_an_even_one(tmp_path: Path) -> None:
+    values = {
+        **dict.fromkeys(("gigabytes", "storing", "gigabytes_a_minute", "whole"), 1.0),
+        "whole_gigabytes_a_minute": 1.0,
+        "exact": {},
+        "cores": {"others": 0.0},
+        "cost": dict.fromkeys(("broker", "runner", "python"), 1.0),
+        "memory_peak": {},
+    }
+    for name, rate in (("flink single both", 110.0), ("flink single both 90% in one region", 88.0)):
+        Result("drain", name, {}, {**values, "readings_a_second": rate}).keep(tmp_path)
+    text = document(kept(tmp_path))
+    assert "| a backlog, flink single both 90% in one region: time beside an even one |" in text
+    assert "| 1.25 times | **no** |" in text
+
+
 def test_results_are_kept_and_reported(tmp_path: Path) -> None:
     asked = {"runner": "flink", "workers": 1}
     share = {"p50": 0.5, "p95": 1.5, "p99": 1.75}
