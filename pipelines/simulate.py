@@ -65,7 +65,8 @@ def _send(options: argparse.Namespace, plan: Plan, counts: Counts, stop: threadi
         with contextlib.closing(output):
             progress.begin(getattr(output, "address", ""))
             if plan.is_paced:
-                batches = paced(batches, plan.clock.start, plan.end, plan.speed, stop)
+                start, end, began = plan.clock.start, plan.end, plan.began
+                batches = paced(batches, start, end, plan.speed, stop, began)
             else:
                 batches = unpaced(batches, stop)
             _send_all(batches, output, progress)

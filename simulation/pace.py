@@ -18,7 +18,12 @@ SLICE = 0.05
 
 
 def paced(
-    batches: Iterator[Batch], start: int, end: int | None, speed: float, stop: threading.Event
+    batches: Iterator[Batch],
+    start: int,
+    end: int | None,
+    speed: float,
+    stop: threading.Event,
+    began: float | None = None,
 ) -> Iterator[Batch]:
     """Messages once they are due; rates are kept on the average.
 
@@ -29,8 +34,9 @@ def paced(
             then.
         speed: simulated seconds a second.
         stop: ends it when it is set.
+        began: when that was, by `time.monotonic`; None: when the first message is asked for.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     width = max(1, int(SLICE * speed * 1e6))
     for batch in batches:
         dues = batch.messages.dues

@@ -42,6 +42,8 @@ class Plan:
         is_paced: messages are sent when they are due; else as fast as possible.
         measurements: how many there are; None: as many as `messages` allow.
         messages: how many there are; None: no limit.
+        began: when the simulated time was that of the clock's start, by `time.monotonic`; None
+            where the simulated time is not that of now, and begins with the first message.
     """
 
     sensors: Sensors
@@ -52,6 +54,7 @@ class Plan:
     is_paced: bool
     measurements: int | None
     messages: int | None
+    began: float | None = None
 
     @property
     def end(self) -> int | None:
@@ -95,9 +98,12 @@ def make_plan(options: argparse.Namespace, *, is_file: bool) -> Plan:
     if not rate and duration is None and messages is None:
         duration = TEN_MINUTES
     step = _step(rate, options.speed, options.sensors, duration, messages)
-    start = options.start
-    if start is None:
-        start = time.time_ns() // 1_000 if rate else FIRST_DAY
+    start, began = options.start, None
+    if start is None and rate:
+        # Until the output is open some time passes: what is due in it is sent at once then.
+        start, began = time.time_ns() // 1_000, time.monotonic()
+    elif start is None:
+        start = FIRST_DAY
     measurements = None
     if duration is not None and (rate or messages is None):
         measurements = max(1, round(duration * 1_000 * options.speed / step))
@@ -108,8 +114,9 @@ def make_plan(options: argparse.Namespace, *, is_file: bool) -> Plan:
         registered = registered_devices(sensors, options.registered, options.seed)
         write_register(options.devices, sensors, registered)
     clock = Clock(start, step, options.sensors)
+    paced = bool(rate)
     return Plan(
-        sensors, registered, clock, faults, options.speed, bool(rate), measurements, messages
+        sensors, registered, clock, faults, options.speed, paced, measurements, messages, began
     )
 
 
