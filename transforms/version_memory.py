@@ -134,6 +134,7 @@ class VersionMemory:
             if self._tells:
                 touched.append(np.delete(rows, kept))
             rows = rows.take(kept)
+        self._make_room(len(rows))
         places, known, before = self._find(rows)
         unknown = np.ones(len(rows), bool)
         unknown[known] = False
@@ -260,10 +261,14 @@ class VersionMemory:
     def _append(self, rows: Rows) -> None:
         if not len(rows):
             return
-        if self._log.end + len(rows) > MOST_NUMBERS:
-            self._hold(self.rows)
+        self._make_room(len(rows))
         first = self._log.append(rows)
         self._index.insert(rows["high"], rows["low"], first, self._log)
+
+    def _make_room(self, number: int) -> None:
+        """Numbers all rows anew, so that no place holds, if so many more are too many."""
+        if self._log.end + number > MOST_NUMBERS:
+            self._hold(self.rows)
 
     def _hold(self, rows: Rows) -> None:
         """These rows and no others."""
