@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import time
+import types
 
 import apache_beam as beam
 import pyarrow as pa
@@ -217,15 +218,17 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert [past.status for past in store.manifest().runs] == ["finished"]
 
 
-def test_commits_take_a_part_of_the_time_only(tmp_path):
+def test_commits_take_a_part_of_the_time_only(tmp_path, monkeypatch):
     """After a long one the next waits, but not longer than was said."""
+    now = 5000.0
+    monkeypatch.setattr(local_sink, "time", types.SimpleNamespace(monotonic=lambda: now))
     committer = local_sink._CommitStream(str(tmp_path), run("stream"), "latest", 2.5)
     assert committer._wait() == pytest.approx(0.05)
-    committer._committed, committer._took = time.monotonic(), 0.25
-    assert 0.9 < committer._wait() <= 1.0
+    committer._committed, committer._took = now, 0.25
+    assert committer._wait() == pytest.approx(1.0)
     committer._took = 100.0
     assert committer._wait() == 2.5
-    committer._committed = time.monotonic() - 1000
+    committer._committed = now - 1000
     assert committer._wait() == pytest.approx(0.05)
 
 
@@ -234,7 +237,7 @@ def test_a_timer_that_was_lost_is_set_again(committer):
     files, waiting, commit, end = Bag(), State(), Timer(), Timer()
     element = "store", Reached("topic/0", 7)
     committer.process(element, files, waiting, commit, end, State())
-    waiting.write(time.time() - 1)
+    waiting.write(time.time() - 0.1)
     committer.process(element, files, waiting, commit, end, State())
     assert len(commit) == 1
     waiting.write(time.time() - 3)

@@ -55,7 +55,7 @@ Missing: TypeAlias = tuple[str, str, str]
 """Of a row that is not there: its case, the timing of its pane, and what it says."""
 
 WRITTEN = re.compile(r", 'ingested_at': \d+")
-TIMES = ("--early_every", "8s", "--late_every", "1s", "--idle_after", "1h")
+TIMES = ("--early_every", "15s", "--late_every", "1s", "--idle_after", "1h")
 """A reading that comes with what moves the watermark must not be given out before it has."""
 
 SHOWN = (
