@@ -1,17 +1,24 @@
 """Merges large parts of the index beside a stream that goes on committing.
 
 A stream's commit must not wait for tens of millions of entries to be merged. So it merges small
-segments only; the large ones are a thread's work, which holds the store's lock just to put the
-merged one in their place, as a compaction does.
+segments only; the large ones are the work of a process of their own, which no lock of the
+interpreter ties to the stream's. It holds the store's lock just to put the merged segment in their
+place, as a compaction does. A process is started by `python -m connectors.local_store.merge_aside
+FOLDER`, and ends when the one that has started it does.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from connectors.local_store.errors import StoreError
@@ -22,19 +29,19 @@ from connectors.local_store.transaction import Transaction, transaction
 __all__ = ["merge_aside", "merge_crowded"]
 
 LOCK_SECONDS = 60.0
-STOP_SECONDS = 30.0
-REST = 1.0
-"""How long a merge rests after each range of hashes, as part of how long that took: the stream has
-the same cores, and is to keep up meanwhile."""
+NICENESS = 5
+"""The stream has the same cores, and is to keep up meanwhile."""
+AGAIN_SECONDS = 60.0
+"""How long nothing is tried after what has failed."""
 
-_merging: dict[str, threading.Thread] = {}
-_stop = threading.Event()
+_merging: dict[str, subprocess.Popen[bytes]] = {}
+_not_before: dict[str, float] = {}
 
 
-def merge_aside(folder: str, manifest: Manifest) -> threading.Thread | None:
-    """Has a thread merge what is to be merged, if there is something and no thread is at it.
+def merge_aside(folder: str, manifest: Manifest) -> subprocess.Popen[bytes] | None:
+    """Has a process merge what is to be merged, if there is something and none is at it.
 
-    What it leaves undone, because the process ends or a file cannot be written, is done another
+    What it leaves undone, because this process ends or a file cannot be written, is done another
     time: a store whose index has many segments is right, and slower.
 
     Args:
@@ -42,23 +49,43 @@ def merge_aside(folder: str, manifest: Manifest) -> threading.Thread | None:
         manifest: its state.
 
     Returns:
-        The thread that was started; None for none.
+        The process that was started; None for none.
     """
     at_it = _merging.get(folder)
-    if (at_it is not None and at_it.is_alive()) or not crowded(manifest.index):
+    if at_it is not None:
+        if at_it.poll() is None:
+            return None
+        _ended(folder)
+    if not crowded(manifest.index) or time.monotonic() < _not_before.get(folder, 0.0):
         return None
-    thread = threading.Thread(target=_merge, args=(Path(folder),), daemon=True)
-    _merging[folder] = thread
-    thread.start()
-    return thread
-
-
-def _merge(folder: Path) -> None:
     try:
-        while not _stop.is_set() and merge_crowded(folder):
-            pass
-    except (StoreError, OSError) as error:
-        logging.getLogger(__name__).warning("the index is not merged: %s", error)
+        _merging[folder] = subprocess.Popen(  # noqa: S603 - this very module
+            [sys.executable, "-m", __name__, str(Path(folder).absolute())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            # An interrupt at the terminal is the stream's: what it starts ends with it.
+            start_new_session=True,
+        )
+    except OSError as error:
+        _failed(folder, str(error))
+    return _merging.get(folder)
+
+
+def _ended(folder: str) -> None:
+    """Forgets a process that has ended, and says so if it has failed."""
+    process = _merging.pop(folder)
+    _, said = process.communicate()
+    if process.returncode:
+        lines = said.decode(errors="replace").split("\n")
+        reasons = [f"its process has ended with {process.returncode}", *filter(None, lines)]
+        _failed(folder, reasons[-1])
+
+
+def _failed(folder: str, reason: str) -> None:
+    _not_before[folder] = time.monotonic() + AGAIN_SECONDS
+    logging.getLogger(__name__).warning("the index is not merged: %s", reason)
 
 
 def merge_crowded(folder: Path) -> bool:
@@ -80,11 +107,10 @@ def merge_crowded(folder: Path) -> bool:
     if not files:
         return False
     running = Transaction(folder, document).alive
-    pace = _Pace()
-    merged = merge_into_one(folder, files, next_segment(before.index), running, pace.stopped)
+    merged = merge_into_one(folder, files, next_segment(before.index), running)
     with transaction(folder, LOCK_SECONDS) as change:
         now = change.before.index
-        if _stop.is_set() or not set(files) <= set(now):
+        if not set(files) <= set(now):
             return False
         others = [file for file in now if file not in set(files)]
         segment = next_segment(others)
@@ -92,22 +118,34 @@ def merge_crowded(folder: Path) -> bool:
     return True
 
 
-class _Pace:
-    """Has a merge rest between two ranges of hashes."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    def stopped(self) -> bool:
-        """Rests; says whether the merge is not wanted any more."""
-        stopped = _stop.wait(REST * (time.monotonic() - self._since))
-        self._since = time.monotonic()
-        return stopped
-
-
 @atexit.register
 def _end() -> None:
-    """Lets no thread be in the midst of a merge when the interpreter goes."""
-    _stop.set()
-    for thread in _merging.values():
-        thread.join(STOP_SECONDS)
+    """Ends what this process has started."""
+    for process in _merging.values():
+        process.kill()
+        process.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Merges all that is to be merged in the store whose folder is the only argument."""
+    (folder,) = sys.argv[1:] if arguments is None else arguments
+    try:
+        while merge_crowded(Path(folder)):
+            pass
+    except (StoreError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the other end of its input is closed, as it is when nobody has it."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    sys.exit(main())
