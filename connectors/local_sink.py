@@ -62,7 +62,7 @@ WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(fold
 
 GATHER, LEAST_EVERY = 0.05, 0.25
 """Seconds that a commit waits for files that come together; and from one commit to the next."""
-BUSY = 5
+BUSY = 3
 """Commits take one part in so many of the time."""
 OVERDUE = 2.0
 """Seconds after which a timer that has not fired is set again: Prism may lose one."""
@@ -87,7 +87,7 @@ class WriteToStore(beam.PTransform):
 
     Of bounded inputs all is committed at once when all is written; until then the store is as it
     was. Of unbounded inputs, what has been written is committed by the clock, and at the end; on a
-    runner that loses timers by the clock, at the end only. Commits take at most a fifth of the
+    runner that loses timers by the clock, at the end only. Commits take at most a third of the
     time, unless `commit_every` seconds have passed since the last one. Files
     that a restarted pipeline hands over again change nothing. How far the sources have been read
     (`transforms.reached`) is committed with the archive, one commit later than what they brought:

@@ -224,7 +224,7 @@ def test_commits_take_a_part_of_the_time_only(tmp_path, monkeypatch):
     monkeypatch.setattr(local_sink, "time", types.SimpleNamespace(monotonic=lambda: now))
     committer = local_sink._CommitStream(str(tmp_path), run("stream"), "latest", 2.5)
     assert committer._wait() == pytest.approx(0.05)
-    committer._committed, committer._took = now, 0.25
+    committer._committed, committer._took = now, 0.5
     assert committer._wait() == pytest.approx(1.0)
     committer._took = 100.0
     assert committer._wait() == 2.5
