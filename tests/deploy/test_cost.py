@@ -59,12 +59,13 @@ def test_storage_costs_half_after_ninety_days():
 
 
 def test_workers_are_whole_machines_and_run_all_month():
-    # 550,000 a processor second, a quarter of it in streams, half used: 68,750 a second.
-    assert vcpus(Volume(68_750 * 86_400), streaming=True) == pytest.approx(1)
-    assert vcpus(Volume(68_750 * 86_400), streaming=False) == pytest.approx(0.25)
+    # 550,000 a processor second, a sixth of it in streams, half used.
+    daily = 550_000 / 6 / 2 * 86_400
+    assert vcpus(Volume(daily), streaming=True) == pytest.approx(1)
+    assert vcpus(Volume(daily), streaming=False) == pytest.approx(1 / 6)
     one = line("dataflow", Volume(1000), "Dataflow, 2 vCPU")
     assert (one.amount, one.unit, one.price) == (1440, "vCPU hours", 0.069)
-    more = line("dataflow", Volume(68_750 * 86_400 * 5), "Dataflow, 6 vCPU")
+    more = line("dataflow", Volume(daily * 5), "Dataflow, 6 vCPU")
     assert more.amount == 6 * 720
     memory = line("dataflow", Volume(1000), "Dataflow, memory")
     assert memory.amount == pytest.approx(1440 * 3.75)
