@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -163,12 +164,12 @@ def _to_one(file: StoredFile | Reached) -> TimestampedValue:
 def _commit_batch(_: None, folder: str, run: Run, duplicates: str, files: list[StoredFile]) -> str:
     # A run that found nothing leaves no trace.
     if files:
-        _commit(folder, run, duplicates, files, BATCH, FINISHED)
+        _commit(LocalStore(folder), run, duplicates, files, BATCH, FINISHED)
     return run.run_id
 
 
 def _commit(
-    folder: str,
+    store: LocalStore,
     run: Run,
     duplicates: str,
     files: list[StoredFile],
@@ -179,7 +180,7 @@ def _commit(
     """Commits; gives what that has done, and how many seconds it took."""
     record = run.record(files, kind, status, duplicates=duplicates)
     began = time.monotonic()
-    done = LocalStore(folder).commit(record, files, reached)
+    done = store.commit(record, files, reached)
     took = time.monotonic() - began
     count("commits", 1, "store")
     count("commit_milliseconds", round(1000 * took), "store")
@@ -205,6 +206,11 @@ class _CommitStream(beam.DoFn):
         self._folder, self._run, self._duplicates = folder, run, duplicates
         self._most = commit_every
         self._committed, self._took = 0.0, 0.0
+
+    @functools.cached_property
+    def _store(self) -> LocalStore:
+        """One for all commits: it keeps the files of the index mapped."""
+        return LocalStore(self._folder)
 
     def process(
         self,
@@ -316,7 +322,7 @@ class _CommitStream(beam.DoFn):
     ) -> Iterator[str]:
         files = [each for each in written if isinstance(each, StoredFile)]
         done, self._took = _commit(
-            self._folder, self._run, self._duplicates, files, STREAM, status, reached or {}
+            self._store, self._run, self._duplicates, files, STREAM, status, reached or {}
         )
         if status == RUNNING:
             merge_aside(self._folder, done.manifest)

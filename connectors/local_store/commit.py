@@ -22,6 +22,7 @@ from connectors.local_store.horizon import KEPT_FROM
 from connectors.local_store.index import Index
 from connectors.local_store.index_merge import is_one_segment, merge_segments, next_segment
 from connectors.local_store.manifest import Manifest
+from connectors.local_store.mapped import Mappings
 from connectors.local_store.means_files import MEANS, families_of
 from connectors.local_store.means_merge import merge_small_files
 from connectors.local_store.new_rows import NewRows
@@ -64,13 +65,20 @@ class Committed:
     owes: bool = False
 
 
-def commit_run(change: Transaction, run: RunRecord, files: Sequence[StoredFile]) -> Committed:
+def commit_run(
+    change: Transaction,
+    run: RunRecord,
+    files: Sequence[StoredFile],
+    mappings: Mappings | None = None,
+) -> Committed:
     """Prepares the commit of a run's files.
 
     Args:
         change: the transaction that makes it count.
         run: the run.
         files: what its workers wrote.
+        mappings: files of the index that are mapped already; it gets the others, and lets those go
+            that are in use no more.
 
     Raises:
         StoreError: see `LocalStore.commit`.
@@ -95,7 +103,10 @@ def commit_run(change: Transaction, run: RunRecord, files: Sequence[StoredFile])
             return Committed(past.changes, past.revision, change.before)
     for file in files:
         checked_path(change.folder, file)
-    return _Commit(change, run, past, files).prepare()
+    mappings = mappings or Mappings()
+    done = _Commit(change, run, past, files, mappings).prepare()
+    mappings.keep(done.manifest.index)
+    return done
 
 
 def check_grouping(folder: Path, before: Manifest, group_by: str) -> None:
@@ -137,8 +148,9 @@ class _Commit:
         run: RunRecord,
         past: RunRecord | None,
         files: Sequence[StoredFile],
+        mappings: Mappings,
     ) -> None:
-        self.change, self.run, self.past = change, run, past
+        self.change, self.run, self.past, self.mappings = change, run, past, mappings
         self.folder, self.before = change.folder, change.before
         self.means = [file for file in files if file.table == MEANS and file.rows]
         self.entries = [file for file in files if isinstance(file, IndexFile)]
@@ -223,7 +235,7 @@ class _Commit:
 
     def _settle(self) -> Counter[str]:
         """Adds rows of totals and the entries; gives the change of the run's balance."""
-        index = Index(self.folder, self.before.index)
+        index = Index(self.folder, self.before.index, self.mappings)
         rows = NewRows(self.change, self.run, self.means)
         added = self.own_families - set(self.before.families)
         if added and index.rows:
@@ -256,7 +268,7 @@ class _Commit:
         look_up = complete and self.run.status == FINISHED
         written = rows.write(
             self.change.revision,
-            Index(self.folder, index_files) if look_up else None,
+            Index(self.folder, index_files, self.mappings) if look_up else None,
             settled=not self.alive,
         )
         self._update(index_files, written)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from connectors.local_store.index import Index, Mapped, hash_ranges
+from connectors.local_store.index import Index, hash_ranges
+from connectors.local_store.mapped import Mapped
 from connectors.local_store.means_files import ALL_STATISTICS
 from schemas.entries import ENTRIES
 from transforms.slices import SliceAccumulator

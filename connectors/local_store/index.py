@@ -6,7 +6,6 @@ identities' hashes. It is mapped into memory, so a look-up reads the pages that 
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.local_store.content_files import new_file
-from connectors.local_store.errors import StoreError
-from connectors.local_store.files import REMEDY, checked_path
+from connectors.local_store.mapped import Mapped, Mappings
 from connectors.local_store.records import INDEX, IndexFile
 from schemas.entries import ENTRIES
 from transforms.spans import Ints, Words
@@ -27,7 +25,6 @@ __all__ = [
     "FILE_ROWS",
     "INDEXED",
     "Index",
-    "Mapped",
     "as_indexed",
     "hash_ranges",
     "is_in_order",
@@ -137,54 +134,27 @@ def hash_ranges(rows: int) -> Iterator[tuple[int, int]]:
         yield HASHES * part // parts, HASHES * (part + 1) // parts - 1
 
 
-class Mapped:
-    """A file of the index, mapped into memory.
-
-    Args:
-        folder: the store's folder.
-        file: the file.
-
-    Raises:
-        StoreError: the file is missing or damaged.
-    """
-
-    def __init__(self, folder: Path, file: IndexFile) -> None:
-        self.file = file
-        path = checked_path(folder, file)
-        try:
-            with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
-                self.rows: pa.RecordBatch = reader.get_batch(0)
-        except (pa.ArrowInvalid, OSError) as error:
-            msg = f"{path} of the store is damaged: {error}; {REMEDY}"
-            raise StoreError(msg) from error
-        self.high: Words = np.asarray(self.rows.column("identity_high"))
-        self.low: Words = np.asarray(self.rows.column("identity_low"))
-
-    def between(self, low: int, high: int) -> pa.RecordBatch:
-        """The rows whose `identity_high` is at least `low` and at most `high`."""
-        begin = int(np.searchsorted(self.high, np.uint64(low), "left"))
-        end = int(np.searchsorted(self.high, np.uint64(high), "right"))
-        return self.rows.slice(begin, end - begin)
-
-
 class Index:
     """All files of the index at one moment.
 
     Args:
         folder: the store's folder.
         files: the files that the manifest names.
+        mappings: those that are mapped already, and get the others.
     """
 
-    def __init__(self, folder: Path, files: Sequence[IndexFile]) -> None:
+    def __init__(
+        self, folder: Path, files: Sequence[IndexFile], mappings: Mappings | None = None
+    ) -> None:
         self.folder, self.files = folder, tuple(files)
         self.rows = sum(file.rows for file in files)
-        self._mapped = functools.cache(lambda file: Mapped(folder, file))
+        self._mappings = Mappings() if mappings is None else mappings
 
     def mapped(self, low: int, high: int) -> Iterator[Mapped]:
         """The files that may hold hashes from `low` to `high`, both included."""
         for file in self.files:
             if file.low <= high and file.high >= low:
-                yield self._mapped(file)
+                yield self._mappings.of(self.folder, file)
 
     def find(self, high: Words, low: Words) -> tuple[Ints, pa.RecordBatch]:
         """All entries of the given identities.
@@ -201,32 +171,13 @@ class Index:
         found: list[pa.RecordBatch] = []
         if len(high):
             for mapped in self.mapped(int(high[0]), int(high[-1])):
-                place, row = _matches(mapped, high, low)
+                place, row = mapped.matches(high, low)
                 if len(place):
                     places.append(place)
                     found.append(mapped.rows.take(pa.array(row)))
         if not found:
             return np.empty(0, np.int64), NOTHING
         return np.concatenate(places), joined(found)
-
-
-def _matches(mapped: Mapped, high: Words, low: Words) -> tuple[Ints, Ints]:
-    """Pairs of a place among the hashes and a row of the file that has the same."""
-    offset = int(np.searchsorted(high, np.uint64(mapped.file.low), "left"))
-    end = int(np.searchsorted(high, np.uint64(mapped.file.high), "right"))
-    wanted = high[offset:end]
-    first = np.searchsorted(mapped.high, wanted, "left")
-    hits = np.flatnonzero(mapped.high[np.minimum(first, len(mapped.high) - 1)] == wanted)
-    first = first[hits]
-    # Mostly one row has the hash.
-    count = np.ones(len(hits), np.int64)
-    more = np.flatnonzero(mapped.high[np.minimum(first + 1, len(mapped.high) - 1)] == wanted[hits])
-    more = more[first[more] + 1 < len(mapped.high)]
-    count[more] = np.searchsorted(mapped.high, wanted[hits[more]], "right") - first[more]
-    place = np.repeat(hits, count)
-    row = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(len(place))
-    same = mapped.low[row] == low[offset:end][place]
-    return place[same] + offset, row[same]
 
 
 def segments_of(files: Sequence[IndexFile]) -> list[list[IndexFile]]:

@@ -13,11 +13,11 @@ import pyarrow as pa
 from connectors.local_store.index import (
     FILE_ROWS,
     Index,
-    Mapped,
     hash_ranges,
     write_indexed,
 )
 from connectors.local_store.index_merge import is_one_segment
+from connectors.local_store.mapped import Mapped
 from connectors.local_store.means_files import ALL_STATISTICS
 from connectors.local_store.records import IndexFile
 from connectors.local_store.settle import settle

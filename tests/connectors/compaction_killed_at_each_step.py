@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from connectors.local_store import LocalStore
 from connectors.local_store.compaction import compact
-from connectors.local_store.index import Mapped
+from connectors.local_store.mapped import Mapped
 from tests.support.stores import small_store
 
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "fcntl.flock", "os.listdir"}

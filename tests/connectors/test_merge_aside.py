@@ -65,6 +65,10 @@ def test_a_commit_of_a_stream_leaves_large_merges(store, tmp_path, monkeypatch):
     assert segments(store) <= MOST
     stream = streamed(store, COMMITS, stream)
     stream.commit([], finished=True)
+    # What a merge has replaced is not held by a mapping.
+    mapped = store._mappings._files.keys()
+    assert mapped
+    assert mapped <= {file.path for file in store.manifest().index}
     assert views(store) == wanted(tmp_path, monkeypatch)
 
 

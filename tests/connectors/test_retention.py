@@ -25,8 +25,9 @@ from connectors.local_store.archive_state import read_state
 from connectors.local_store.compaction import compact
 from connectors.local_store.dates import DELETIONS
 from connectors.local_store.horizon import horizon_of
-from connectors.local_store.index import Index, Mapped
+from connectors.local_store.index import Index
 from connectors.local_store.manifest import read_document
+from connectors.local_store.mapped import Mapped
 from connectors.local_store.reconcile import reconcile
 from tests.support.placed_rows import DAY, NOON, placed_rows, reading, readings
 from tests.support.stores import all_rows, archive_only, archived, commit, rejected, run

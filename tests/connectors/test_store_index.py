@@ -14,6 +14,7 @@ from store_runs import Reading, entries_of, few_rows
 from connectors.local_store import LocalStore, StoreError, index
 from connectors.local_store.index import INDEXED, Index, as_indexed, hash_ranges, write_indexed
 from connectors.local_store.index_merge import merge_into_one, merge_segments, useful
+from connectors.local_store.mapped import Mapped, Mappings
 from connectors.local_store.run_entries import in_order
 from transforms.versions import joined
 
@@ -86,7 +87,7 @@ def test_a_merge_keeps_what_can_still_decide_something(folder, found):
     folder = folder / str(next(_folders))
     files, plain = written(folder, found)
     merged, gone = merge_segments(folder, files, {"running"})
-    kept = list(itertools.chain(*(index.Mapped(folder, file).rows.to_pylist() for file in merged)))
+    kept = list(itertools.chain(*(Mapped(folder, file).rows.to_pylist() for file in merged)))
     named, left = {file.path for file in merged}, {file.path for file in gone}
     assert {file.path for file in files} - named <= left
     assert not named & left
@@ -115,14 +116,14 @@ def test_one_segment_has_each_reading_once_unless_a_run_may_bring_more(folder, f
     folder = folder / str(next(_folders))
     files, plain = written(folder, found)
     merged = merge_into_one(folder, files, 5, set())
-    whole = joined([index.Mapped(folder, file).rows for file in merged])
+    whole = joined([Mapped(folder, file).rows for file in merged])
     keys = [identity(row) for row in whole.to_pylist()]
     assert keys == sorted({identity(row) for row in plain})
     assert {file.segment for file in merged} == {5}
     assert all(file.rows <= 4 for file in merged)
     assert [(file.low, file.high) for file in merged] == [
         (keys[0][0], keys[-1][0])
-        for batch in (index.Mapped(folder, file).rows for file in merged)
+        for batch in (Mapped(folder, file).rows for file in merged)
         for keys in [[identity(row) for row in batch.to_pylist()]]
     ]
 
@@ -153,7 +154,7 @@ def test_a_file_says_which_hashes_and_times_it_holds(tmp_path):
     store = LocalStore(tmp_path)
     readings = [Reading(2, 1, minute=5), Reading(4, 1, minute=-5), Reading(6, 1, deleted=True)]
     (file,) = store.write_entries([entries_of([row]) for row in readings], "run")
-    rows = index.Mapped(tmp_path, file).rows
+    rows = Mapped(tmp_path, file).rows
     highs = sorted(entries_of(readings).column("identity_high").to_pylist())
     assert (file.low, file.high, file.rows) == (highs[0], highs[-1], 3)
     assert (file.last - file.first) == 10 * 60 * 10**6
@@ -167,7 +168,7 @@ def test_entries_are_put_in_order_and_each_reading_is_kept_once(tmp_path):
     store = LocalStore(tmp_path)
     readings = [Reading(number % 5, number) for number in range(9)]
     (file,) = store.write_entries([entries_of(readings[:4]), entries_of(readings[4:])], "run")
-    rows = index.Mapped(tmp_path, file).rows
+    rows = Mapped(tmp_path, file).rows
     keys = [identity(row) for row in rows.to_pylist()]
     assert keys == sorted(keys)
     assert sorted(rows.column("version").to_pylist()) == [4, 5, 6, 7, 8]
@@ -181,10 +182,10 @@ def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / file.path
     path.write_bytes(bytes(file.bytes))
     with pytest.raises(StoreError, match=rf"{file.sha256}\.arrow of the store is damaged"):
-        index.Mapped(tmp_path, file)
+        Mapped(tmp_path, file)
     path.unlink()
     with pytest.raises(StoreError, match="is gone or unreadable"):
-        index.Mapped(tmp_path, file)
+        Mapped(tmp_path, file)
 
 
 def test_more_texts_than_one_file_has_are_told_apart(tmp_path):
@@ -200,3 +201,54 @@ def test_more_texts_than_one_file_has_are_told_apart(tmp_path):
     got = {(row["owner"], row["region_code"], row["region"]) for row in entries.to_pylist()}
     assert got == {("a", "76", "Occitanie"), ("b", "11", "Île-de-France"), ("b", None, None)}
     assert pa.types.is_dictionary(entries.schema.field("owner").type)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 2**64), (2**63, 2**63 + 10**9), (7, 8), (2**64 - 9, 2**64)]
+)
+def test_a_sieve_lets_all_through_that_the_file_holds_and_little_else(tmp_path, low, high):
+    draw = np.random.default_rng(3)
+    hashes = np.sort(draw.integers(low, high, 5000, dtype=np.uint64, endpoint=False))
+    rows = as_indexed(entries_of([Reading(1, 1)]), "a").take(pa.array(np.zeros(5000, np.int64)))
+    columns = {name: rows.column(name) for name in INDEXED.names}
+    columns["identity_high"], columns["identity_low"] = pa.array(hashes), pa.array(hashes)
+    rows = pa.RecordBatch.from_arrays([*columns.values()], schema=INDEXED)
+    (file,) = write_indexed(tmp_path, rows)
+    mapped = Mapped(tmp_path, file)
+    others = draw.integers(0, 2**64, 5000, dtype=np.uint64)
+    asked = np.sort(np.concatenate([hashes[::7], others, np.uint64([0, 2**64 - 1])]))
+    few = np.sort(draw.choice(asked, 50))
+    plain = [mapped.matches(few, few)]
+    assert "_sieve" not in vars(mapped)
+    found = mapped.matches(asked, asked)
+    assert "_sieve" in vars(mapped)
+    plain.append(mapped.matches(few, few))
+    for one, other in zip(*plain, strict=True):
+        assert one.tolist() == other.tolist()
+    wanted = {(place, row) for place in range(len(asked)) for row in range_of(hashes, asked[place])}
+    assert set(zip(*(each.tolist() for each in found), strict=True)) == wanted
+    within = np.sort(others[(others >= hashes[0]) & (others <= hashes[-1])])
+    assert len(mapped._may_hold(within)) <= 0.2 * len(within)
+
+
+def range_of(hashes, one):
+    return range(*(int(np.searchsorted(hashes, one, side)) for side in ("left", "right")))
+
+
+def test_files_stay_mapped_while_they_are_in_use(tmp_path):
+    files = [
+        file
+        for number in range(3)
+        for file in write_indexed(
+            tmp_path, as_indexed(in_order(entries_of([Reading(number, 1)])), "a"), number
+        )
+    ]
+    mappings = Mappings()
+    first = [mappings.of(tmp_path, file) for file in files]
+    mappings.keep(files[1:])
+    assert [mappings.of(tmp_path, file) is one for file, one in zip(files, first, strict=True)] == [
+        *(False, True, True)
+    ]
+    (tmp_path / files[2].path).unlink()
+    with pytest.raises(StoreError, match="is gone or unreadable"):
+        mappings.of(tmp_path, files[2])
