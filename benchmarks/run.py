@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.answers import AnswersDifferError
 from benchmarks.corrections import hot_region, increments, with_versions
 from benchmarks.experiments import Bench
-from benchmarks.files import NoSpaceError, make_files
+from benchmarks.files import DataFile, NoSpaceError, make_files
 from benchmarks.measure import CommandFailedError
 from benchmarks.readings import Recipe
 from benchmarks.report import Section, describe_machine, render
@@ -68,49 +70,87 @@ QUICK = Plan(
 )
 
 
-def run(plan: Plan, data: Path, bench: Bench) -> list[Section]:
-    """Makes the files that are missing and runs all experiments on them.
+@dataclass(frozen=True)
+class Experiment:
+    """Something that is measured.
 
-    Args:
-        plan: how much.
-        data: the folder of generated files.
-        bench: runs the commands.
-
-    Returns:
-        The sections of the report.
-
-    Raises:
-        NoSpaceError: the disk is too full.
-        CommandFailedError: a command failed.
-        AnswersDifferError: the programs do not give the same answers.
+    Attributes:
+        recipes: of the files that it needs.
+        run: gets a `Bench` and the files, in the same order.
     """
+
+    recipes: Sequence[Recipe]
+    run: Callable[[Bench, Sequence[DataFile]], list[Section]]
+
+
+def experiments(plan: Plan) -> dict[str, Experiment]:
+    """All experiments by their names, in the order of the report."""
     size = plan.sizes[-1]
+    whole = Recipe(size)
     by_size = [Recipe(each) for each in plan.sizes]
     by_days = [Recipe(size, days, shuffled=order) for order in (False, True) for days in plan.days]
     by_bad = [Recipe(size, bad=share) for share in plan.bad]
     for_beam = [Recipe(each) for each in plan.beam]
     repeated, more = Recipe(size, repeated=0.1), Recipe(plan.sizes[0], seed=2)
     even, hot = Recipe(size, hot=0.0556), Recipe(size, hot=0.9)
-    recipes = list(
-        dict.fromkeys([*by_size, *by_days, *by_bad, *for_beam, repeated, more, even, hot])
-    )
+    return {
+        "script": Experiment(by_size, lambda bench, files: [bench.against_script(files)]),
+        "beam_rows": Experiment(
+            [*for_beam, whole], lambda bench, files: [bench.against_beam_rows(*files)]
+        ),
+        "versions": Experiment([repeated], lambda bench, files: [with_versions(bench, *files)]),
+        "increments": Experiment([whole, more], lambda bench, files: [increments(bench, *files)]),
+        "hot_region": Experiment([even, hot], lambda bench, files: [hot_region(bench, *files)]),
+        "days": Experiment(by_days, lambda bench, files: [bench.over_days(files)]),
+        "bad_records": Experiment(by_bad, lambda bench, files: [bench.with_bad_records(files)]),
+        "steps": Experiment([by_bad[0], by_bad[-1]], lambda bench, files: bench.steps(*files)),
+        "remembering": Experiment([], lambda bench, _: [bench.remembering(plan.remembered)]),
+        "stream_steps": Experiment([whole], lambda bench, files: [bench.stream_steps(*files)]),
+    }
+
+
+def run(plan: Plan, data: Path, bench: Bench, names: Sequence[str], kept: Path) -> None:
+    """Makes the files that are missing, runs experiments on them, and keeps what they found.
+
+    Args:
+        plan: how much.
+        data: the folder of generated files.
+        bench: runs the commands.
+        names: the experiments.
+        kept: gets a file for each experiment, as soon as it has run.
+
+    Raises:
+        NoSpaceError: the disk is too full.
+        CommandFailedError: a command failed.
+        AnswersDifferError: the programs do not give the same answers.
+    """
+    chosen = {name: each for name, each in experiments(plan).items() if name in names}
+    first = Recipe(plan.beam[0])
+    recipes = [first, *(recipe for each in chosen.values() for recipe in each.recipes)]
     bench.say(f"files of readings in {data}")
-    files = dict(zip(recipes, make_files(data, recipes), strict=True))
-    small, large = (files[recipe] for recipe in for_beam)
-    whole = files[by_size[-1]]
-    bench.warm_up(small)
-    return [
-        bench.against_script([files[recipe] for recipe in by_size]),
-        bench.against_beam_rows(small, large, whole),
-        with_versions(bench, files[repeated]),
-        increments(bench, whole, files[more]),
-        hot_region(bench, files[even], files[hot]),
-        bench.over_days([files[recipe] for recipe in by_days]),
-        bench.with_bad_records([files[recipe] for recipe in by_bad]),
-        *bench.steps(files[by_bad[0]], files[by_bad[-1]]),
-        bench.remembering(plan.remembered),
-        bench.stream_steps(whole),
-    ]
+    made = make_files(data, list(dict.fromkeys(recipes)))
+    files = {file.recipe: file for file in made}
+    machine = describe_machine()
+    bench.warm_up(files[first])
+    kept.mkdir(exist_ok=True)
+    for name, experiment in chosen.items():
+        sections = experiment.run(bench, [files[recipe] for recipe in experiment.recipes])
+        found = {"measured": machine, "sections": [asdict(section) for section in sections]}
+        (kept / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def report(plan: Plan, kept: Path) -> str:
+    """The report of all that is kept."""
+    by_machine: dict[str, list[str]] = {}
+    sections = []
+    for name in experiments(plan):
+        path = kept / f"{name}.json"
+        if path.exists():
+            found = json.loads(path.read_text("utf-8"))
+            by_machine.setdefault(found["measured"], []).append(name)
+            sections += [Section.from_dict(section) for section in found["sections"]]
+    measured = [f"- {', '.join(names)}: {machine}" for machine, names in by_machine.items()]
+    return render("\n".join([plan.introduction, "", *measured]), sections)
 
 
 def _say(text: str) -> None:
@@ -132,6 +172,12 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         help="the report (default benchmarks/RESULTS.md; with --quick, data/RESULTS-quick.md)",
     )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(experiments(FULL)),
+        help="the experiments; of the others the report says what was measured last (default all)",
+    )
     parser.add_argument("--rounds", type=int, help="how often each command runs")
     chosen = parser.parse_args(arguments)
     if chosen.rounds is not None and chosen.rounds < 1:
@@ -139,14 +185,14 @@ def main(arguments: list[str] | None = None) -> int:
     plan = QUICK if chosen.quick else FULL
     data: Path = chosen.data
     output = chosen.output or (data / "RESULTS-quick.md" if chosen.quick else FOLDER / "RESULTS.md")
-    introduction = f"{plan.introduction} {describe_machine()}"
+    kept = data / ("batch-quick" if chosen.quick else "batch")
     try:
         data.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="run-", dir=data) as scratch:
             rounds = chosen.rounds or plan.rounds
             bench = Bench(Path(scratch) / "out", data / "byte_code", rounds, _say)
-            sections = run(plan, data, bench)
-        output.write_text(render(introduction, sections), encoding="utf-8")
+            run(plan, data, bench, chosen.only or list(experiments(plan)), kept)
+        output.write_text(report(plan, kept), encoding="utf-8")
     except (CommandFailedError, AnswersDifferError, NoSpaceError, OSError) as error:
         _say(str(error))
         return 1

@@ -55,8 +55,18 @@ def test_a_quick_run_writes_a_report_without_paths(tmp_path: Path) -> None:
         assert heading in text
     assert str(tmp_path) not in text
     assert str(ROOT) not in text
-    kept = [path.name for path in (tmp_path / "data").iterdir() if path.is_dir()]
-    assert kept == ["byte_code"]
+    kept = {path.name for path in (tmp_path / "data").iterdir() if path.is_dir()}
+    assert kept == {"byte_code", "batch-quick"}
+    (tmp_path / "data" / "batch-quick" / "days.json").unlink()
+    done = subprocess.run(
+        [*command, "--output", output, "--only", "remembering"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "steps of a stream" not in done.stderr
+    again = output.read_text()
+    assert "Days and order" not in again
+    assert again.split("## What a step of")[1] == text.split("## What a step of")[1]
 
 
 @pytest.mark.slow
