@@ -113,7 +113,7 @@ class Mappings:
     """Files of the index that stay mapped from one use of it to the next."""
 
     def __init__(self) -> None:
-        self._files: dict[str, Mapped] = {}
+        self._files: dict[str, tuple[int, Mapped]] = {}
 
     def of(self, folder: Path, file: IndexFile) -> Mapped:
         """A file, mapped now or before.
@@ -121,14 +121,14 @@ class Mappings:
         Raises:
             StoreError: the file is missing or damaged.
         """
-        mapped = self._files.get(file.path)
-        if mapped is None:
-            mapped = self._files[file.path] = Mapped(folder, file)
-        else:
-            checked_path(folder, file)
-        return mapped
+        written = checked_path(folder, file).stat().st_mtime_ns
+        known = self._files.get(file.path)
+        if known is None or known[0] != written:
+            # Nobody writes a file again: one that was is looked at again.
+            known = self._files[file.path] = written, Mapped(folder, file)
+        return known[1]
 
     def keep(self, files: Iterable[IndexFile]) -> None:
         """Lets go of all others: what is deleted must not fill the disk."""
         paths = {file.path for file in files}
-        self._files = {path: mapped for path, mapped in self._files.items() if path in paths}
+        self._files = {path: known for path, known in self._files.items() if path in paths}
