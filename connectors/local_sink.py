@@ -65,8 +65,9 @@ GATHER, LEAST_EVERY = 0.05, 0.25
 """Seconds that a commit waits for files that come together; and from one commit to the next."""
 BUSY = 3
 """Commits take one part in so many of the time."""
-OVERDUE = 2.0
-"""Seconds after which a timer that has not fired is set again: Prism may lose one."""
+OVERDUE = 0.1
+"""Seconds after which a commit does not wait for its timer: Prism fires none of a key for which it
+has elements, and may lose one."""
 
 FILES = beam.DoFn.StateParam(BagStateSpec("files", PickleCoder()))
 DUE = beam.DoFn.StateParam(ReadModifyWriteStateSpec("due", FloatCoder()))
@@ -87,12 +88,12 @@ class WriteToStore(beam.PTransform):
     Without entries the run counts every reading that it brings, whoever has brought it before.
 
     Of bounded inputs all is committed at once when all is written; until then the store is as it
-    was. Of unbounded inputs, what has been written is committed by the clock, and at the end; on a
-    runner that loses timers by the clock, at the end only. Commits take at most a third of the
-    time, unless `commit_every` seconds have passed since the last one. Files
-    that a restarted pipeline hands over again change nothing. How far the sources have been read
-    (`transforms.reached`) is committed with the archive, one commit later than what they brought:
-    a run that goes on from there leaves nothing out.
+    was. Of unbounded inputs, what has been written is committed by the clock, and at the end.
+    Commits take at most a third of the time, unless `commit_every` seconds have passed since the
+    last one. A runner that lets no timer by the clock fire while elements come does not hold them
+    back. Files that a restarted pipeline hands over again change nothing. How far the sources have
+    been read (`transforms.reached`) is committed with the archive, one commit later than what they
+    brought: a run that goes on from there leaves nothing out.
 
     What the commit finds out about readings that other runs have brought is added to the counters
     of the namespace `balance`: `counted` falls, `duplicate` and `superseded` rise. The namespace
@@ -220,14 +221,18 @@ class _CommitStream(beam.DoFn):
         commit: Any = SET_COMMIT,
         end: Any = SET_END,
         owner: Any = OWNER,
-    ) -> None:
+        held: Any = HELD,
+        owed: Any = SET_OWED,
+    ) -> Iterator[str]:
         self._check_owner(owner)
         files.add(element[1])
+        at, now = due.read(), time.time()
+        if at is not None and at < now - OVERDUE:
+            yield from self._commit_written(files, due, held, commit, owed)
         # A timer that is set again is put off; but a clock that was wrong may have set it so far
         # ahead that it would not come for hours.
-        at, soon = due.read(), Timestamp.now() + Duration(seconds=self._wait())
-        if at is None or not -OVERDUE < at - float(soon) <= self._most:
-            self._schedule(soon, due, commit)
+        elif at is None or at > now + self._most:
+            self._schedule(due, commit)
             end.set(GlobalWindow().max_timestamp())
 
     def _wait(self) -> float:
@@ -253,8 +258,8 @@ class _CommitStream(beam.DoFn):
             )
             raise StoreError(msg)
 
-    @staticmethod
-    def _schedule(at: Timestamp, due: Any, commit: Any) -> None:
+    def _schedule(self, due: Any, commit: Any) -> None:
+        at = Timestamp.now() + Duration(seconds=self._wait())
         due.write(float(at))
         commit.set(at)
 
@@ -269,8 +274,12 @@ class _CommitStream(beam.DoFn):
         ended: Any = ENDED,
     ) -> Iterator[str]:
         """Commits what has been written since the last time."""
-        if ended.read():
-            return
+        if not ended.read():
+            yield from self._commit_written(files, due, held, commit, owed)
+
+    def _commit_written(
+        self, files: Any, due: Any, held: Any, commit: Any, owed: Any
+    ) -> Iterator[str]:
         written = list(files.read())
         reached = held.read() or {}
         if written or reached:
@@ -282,7 +291,7 @@ class _CommitStream(beam.DoFn):
         newly = _farthest(written)
         held.write(newly)
         if newly:
-            self._schedule(Timestamp.now() + Duration(seconds=self._wait()), due, commit)
+            self._schedule(due, commit)
 
     @on_timer(OWED)
     def commit_what_is_owed(self, owed: Any = SET_OWED, ended: Any = ENDED) -> Iterator[str]:
