@@ -226,7 +226,7 @@ class _CommitStream(beam.DoFn):
     ) -> Iterator[str]:
         self._check_owner(owner)
         files.add(element[1])
-        at, now = due.read(), time.time()
+        at, now = due.read(), float(Timestamp.now())
         if at is not None and at < now - OVERDUE:
             yield from self._commit_written(files, due, held, commit, owed)
         # A timer that is set again is put off; but a clock that was wrong may have set it so far

@@ -71,7 +71,8 @@ def test_a_commit_that_a_wrong_clock_put_off_for_hours_comes_soon(committer, mon
     def take(hours):
         now = Timestamp.of(datetime.datetime.now(datetime.UTC).timestamp() + hours * 3600)
         monkeypatch.setattr(local_sink.Timestamp, "now", staticmethod(lambda: now))
-        committer.process(("store", None), Files(), due, commit, end, owner)
+        cells = due, commit, end, owner, State(), State()
+        assert list(committer.process(("store", None), Files(), *cells)) == []
         return now
 
     soon = Duration(seconds=local_sink.GATHER)
@@ -87,5 +88,6 @@ def test_a_commit_that_a_wrong_clock_put_off_for_hours_comes_soon(committer, mon
 def test_the_state_of_another_run_is_refused(committer):
     owner = State()
     owner.write("another")
+    cells = State(), State(), State(), owner, State(), State()
     with pytest.raises(StoreError, match="the savepoint is of run another"):
-        committer.process(("store", None), Files(), State(), State(), State(), owner)
+        list(committer.process(("store", None), Files(), *cells))
