@@ -65,6 +65,9 @@ GATHER, LEAST_EVERY = 0.05, 0.25
 """Seconds that a commit waits for files that come together; and from one commit to the next."""
 BUSY = 3
 """Commits take one part in so many of the time."""
+OF_LATE = 4
+"""By how many commits it is judged how long one takes: after one that merges files, which takes
+three times as long as others, the next does not wait for so much longer."""
 OVERDUE = 0.1
 """Seconds after which a commit does not wait for its timer: Prism fires none of a key for which it
 has elements, and may lose one."""
@@ -330,9 +333,10 @@ class _CommitStream(beam.DoFn):
         reached: Mapping[str, int] | None = None,
     ) -> Iterator[str]:
         files = [each for each in written if isinstance(each, StoredFile)]
-        done, self._took = _commit(
+        done, took = _commit(
             self._store, self._run, self._duplicates, files, STREAM, status, reached or {}
         )
+        self._took += (took - self._took) / OF_LATE
         if status == RUNNING:
             merge_aside(self._folder, done.manifest)
         self._committed = time.monotonic()

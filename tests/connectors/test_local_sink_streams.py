@@ -246,6 +246,20 @@ def test_commits_take_a_part_of_the_time_only(tmp_path, monkeypatch):
     assert committer._wait() == pytest.approx(0.05)
 
 
+def test_a_single_long_commit_hardly_delays_the_next(committer, monkeypatch):
+    took = iter([0.4] * 20 + [1.2])
+    done = types.SimpleNamespace(owes=False, manifest=None)
+    monkeypatch.setattr(local_sink, "_commit", lambda *_: (done, next(took)))
+    monkeypatch.setattr(local_sink, "merge_aside", lambda *_: None)
+    monkeypatch.setattr(local_sink, "time", types.SimpleNamespace(monotonic=lambda: 5000.0))
+    waits = []
+    for _ in range(21):
+        assert list(committer._commit([], "running", None)) == ["stream"]
+        waits.append(committer._wait())
+    assert waits[-2] == pytest.approx(0.8, rel=0.01)
+    assert waits[-1] == pytest.approx(1.2, rel=0.01)
+
+
 def test_a_commit_does_not_wait_for_a_timer_that_does_not_come(committer, tmp_path):
     """Prism fires none of a key for which it has elements, and may lose one."""
     files, waiting, held, commit, owed = Bag(), State(), State(), Timer(), Timer()
