@@ -92,11 +92,11 @@ class WriteToStore(beam.PTransform):
 
     Of bounded inputs all is committed at once when all is written; until then the store is as it
     was. Of unbounded inputs, what has been written is committed by the clock, and at the end.
-    Commits take at most a third of the time, unless `commit_every` seconds have passed since the
-    last one. A runner that lets no timer by the clock fire while elements come does not hold them
-    back. Files that a restarted pipeline hands over again change nothing. How far the sources have
-    been read (`transforms.reached`) is committed with the archive, one commit later than what they
-    brought: a run that goes on from there leaves nothing out.
+    Commits take at most a third of the time, judged by the last few, unless `commit_every` seconds
+    have passed since the last one. A runner that lets no timer by the clock fire while elements
+    come does not hold them back. Files that a restarted pipeline hands over again change nothing.
+    How far the sources have been read (`transforms.reached`) is committed with the archive, one
+    commit later than what they brought: a run that goes on from there leaves nothing out.
 
     What the commit finds out about readings that other runs have brought is added to the counters
     of the namespace `balance`: `counted` falls, `duplicate` and `superseded` rise. The namespace

@@ -488,7 +488,7 @@ def test_a_run_that_is_stopped_leaves_the_store_as_it_was_and_the_next_one_works
         with child(command("--input", f"{folder}/in/*", "--output", out)) as process:
             wait_until(lambda: len(set(out.rglob("[!.]*.parquet")) - files) >= 1, process)
             process.send_signal(sign)
-            said, errors = process.communicate(timeout=60)
+            said, errors = process.communicate(timeout=20)
         assert said == ""
         if sign == signal.SIGINT:
             assert process.returncode == 130

@@ -41,7 +41,7 @@ def texts(polls):
     return [line for poll in polls for line in poll.payload.data.split(b"\n")]
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=20):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until

@@ -23,7 +23,7 @@ MEANS = ("hourly_means", "sliding_means")
 
 
 def finished(process):
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     return out, err
 
@@ -55,9 +55,9 @@ def test_means_come_early_and_an_interrupt_lets_the_rest_be_given_out(tmp_path):
     file = tmp_path / "in" / "a.jsonl"
     append(file, messages(range(1000)))
     with stream_job(tmp_path / "in", tmp_path / "out", "--format", "json", *FAST) as process:
-        wait_for(lambda: counted(tmp_path / "out") == 1000, process, 120)
+        wait_for(lambda: counted(tmp_path / "out") == 1000, process, 60)
         append(file, messages(range(1000, 1500)))
-        wait_for(lambda: counted(tmp_path / "out") == 1500, process, 120)
+        wait_for(lambda: counted(tmp_path / "out") == 1500, process, 30)
         process.send_signal(signal.SIGINT)
         out, _ = finished(process)
     assert json.loads(out)["balance"]["counted"] == 1500
@@ -80,7 +80,7 @@ def test_a_run_that_is_killed_loses_nothing(tmp_path, monkeypatch):
     out = tmp_path / "out"
     with stream_job(tmp_path / "in", out, *FAST) as process:
         positions = LocalStore(out).positions
-        wait_for(lambda: 0 < positions().get(str(file), 0) < 40_000, process, 120)
+        wait_for(lambda: 0 < positions().get(str(file), 0) < 40_000, process, 60)
         process.kill()
         process.wait()
     assert 0 < positions()[str(file)] < 40_000
@@ -99,10 +99,10 @@ def test_two_interrupts_end_it_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("AT_ONCE", "1")
     append(tmp_path / "in" / "a.jsonl", messages(range(5000)))
     with stream_job(tmp_path / "in", tmp_path / "out", *FAST) as process:
-        wait_for(lambda: LocalStore(tmp_path / "out").positions(), process, 120)
+        wait_for(lambda: LocalStore(tmp_path / "out").positions(), process, 60)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1].startswith("error: interrupted; the store holds what was committed")
     assert "Traceback" not in err
@@ -112,7 +112,7 @@ def test_two_interrupts_end_it_at_once(tmp_path, monkeypatch):
 def test_a_source_that_is_wrong_is_said_in_a_sentence(tmp_path):
     (tmp_path / "in").mkdir()
     with stream_job(tmp_path / "in", tmp_path / "out", "--stop_when_idle", "1s") as process:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.splitlines()[-1] == f"error: no files in {tmp_path / 'in'}"
 
@@ -165,7 +165,7 @@ def test_what_is_not_prism_does_not_start(monkeypatch):
 def test_a_runner_without_streams_is_refused(tmp_path, runner):
     append(tmp_path / "in" / "a.jsonl", messages(range(3)))
     with stream_job(tmp_path / "in", tmp_path / "out", "--runner", runner) as process:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert f"error: {runner} runs no streams" in err
 
