@@ -37,15 +37,7 @@ class Numbering:
         Args:
             rows: with the columns `WINDOW` and `region`.
         """
-        sizes, periods = (rows.column(name).to_numpy() for name in WINDOW[3:5])
-        pairs, family = np.unique(np.stack([sizes, periods]), axis=1, return_inverse=True)
-        numbers = np.array(
-            [
-                self._families.setdefault((size, period), len(self._families))
-                for size, period in pairs.T.tolist()
-            ],
-            np.int64,
-        )
+        family = self._family(_encoded(rows.column("window_size")), rows.column("window_period"))
         codes = _encoded(rows.column("region_code"))
         self._learn(codes, _encoded(rows.column("region")))
         quantities = _encoded(rows.column("quantity"))
@@ -53,7 +45,20 @@ class Numbering:
         table = [known.setdefault(text, len(known)) for text in quantities.dictionary.to_pylist()]
         quantity = np.array(table, np.int64)[np.asarray(quantities.indices)]
         owner = self._owner(codes, _encoded(rows.column("sensor_id")))
-        return numbers[family] << (QUANTITY_BITS + OWNER_BITS) | quantity << OWNER_BITS | owner
+        return family << (QUANTITY_BITS + OWNER_BITS) | quantity << OWNER_BITS | owner
+
+    def _family(self, sizes: pa.DictionaryArray, periods: pa.Array | pa.ChunkedArray) -> Ints:
+        """The number of each row's size and period."""
+        lengths = _encoded(periods)
+        width = max(len(lengths.dictionary), 1)
+        # Told apart by hash: to sort pairs takes longer than all else here.
+        pairs = np.asarray(sizes.indices).astype(np.int64) * width + np.asarray(lengths.indices)
+        numbers = np.zeros(width * len(sizes.dictionary), np.int64)
+        for pair in pa.array(pairs).unique().to_pylist():
+            size, period = sizes.dictionary[pair // width], lengths.dictionary[pair % width]
+            known = self._families
+            numbers[pair] = known.setdefault((size.as_py(), period.as_py()), len(known))
+        return numbers[pairs]
 
     def _owner(self, codes: pa.DictionaryArray, sensors: pa.DictionaryArray) -> Ints:
         """The number of each row's region or sensor."""
