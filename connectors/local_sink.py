@@ -22,6 +22,7 @@ from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
+from connectors.commit_pace import CommitPace
 from connectors.local_archive import WriteArchive
 from connectors.local_rows import (
     TABLES,
@@ -32,6 +33,7 @@ from connectors.local_rows import (
 )
 from connectors.local_store import LocalStore, StoredFile, StoreError
 from connectors.local_store.commit import Committed
+from connectors.local_store.means_files import MEANS
 from connectors.local_store.merge_aside import merge_aside
 from connectors.local_store.owed import HOLD_SECONDS
 from connectors.local_store.records import BATCH, FINISHED, RUNNING, STREAM
@@ -61,13 +63,6 @@ MakeWriter = Callable[[str, Run], beam.DoFn]
 WRITERS: dict[str, MakeWriter] = {ARCHIVE: lambda folder, run: WriteArchive(folder, run.run_id)}
 """Tables whose files are written by a DoFn of their own, and how it is made."""
 
-GATHER, LEAST_EVERY = 0.05, 0.25
-"""Seconds that a commit waits for files that come together; and from one commit to the next."""
-BUSY = 3
-"""Commits take one part in so many of the time."""
-OF_LATE = 4
-"""By how many commits it is judged how long one takes: after one that merges files, which takes
-three times as long as others, the next does not wait for so much longer."""
 OVERDUE = 0.1
 """Seconds after which a commit does not wait for its timer: Prism fires none of a key for which it
 has elements, and may lose one."""
@@ -92,8 +87,8 @@ class WriteToStore(beam.PTransform):
 
     Of bounded inputs all is committed at once when all is written; until then the store is as it
     was. Of unbounded inputs, what has been written is committed by the clock, and at the end.
-    Commits take at most a third of the time, judged by the last few, unless `commit_every` seconds
-    have passed since the last one. A runner that lets no timer by the clock fire while elements
+    Commits take at most a third of the time, unless `commit_every` seconds have passed since the
+    last one; new means hardly wait. A runner that lets no timer by the clock fire while elements
     come does not hold them back. Files that a restarted pipeline hands over again change nothing.
     How far the sources have been read (`transforms.reached`) is committed with the archive, one
     commit later than what they brought: a run that goes on from there leaves nothing out.
@@ -208,8 +203,7 @@ class _CommitStream(beam.DoFn):
 
     def __init__(self, folder: str, run: Run, duplicates: str, commit_every: float) -> None:
         self._folder, self._run, self._duplicates = folder, run, duplicates
-        self._most = commit_every
-        self._committed, self._took = 0.0, 0.0
+        self._pace = CommitPace(commit_every)
 
     @functools.cached_property
     def _store(self) -> LocalStore:
@@ -230,19 +224,14 @@ class _CommitStream(beam.DoFn):
         self._check_owner(owner)
         files.add(element[1])
         at, now = due.read(), float(Timestamp.now())
+        means = isinstance(element[1], StoredFile) and element[1].table == MEANS
         if at is not None and at < now - OVERDUE:
             yield from self._commit_written(files, due, held, commit, owed)
-        # A timer that is set again is put off; but a clock that was wrong may have set it so far
-        # ahead that it would not come for hours.
-        elif at is None or at > now + self._most:
-            self._schedule(due, commit)
+        # It comes earlier than was said where there are new means, or where a clock that was wrong
+        # has set the timer hours ahead.
+        elif at is None or at > now + self._pace.wait(urgent=means) + OVERDUE:
+            self._schedule(due, commit, urgent=means)
             end.set(GlobalWindow().max_timestamp())
-
-    def _wait(self) -> float:
-        """How long the next commit waits for more files."""
-        every = max(LEAST_EVERY, (BUSY - 1) * self._took)
-        passed = time.monotonic() - self._committed
-        return min(self._most, max(GATHER, every - passed))
 
     def _check_owner(self, owner: Any) -> None:
         """Makes sure that the state is that of this run.
@@ -261,8 +250,8 @@ class _CommitStream(beam.DoFn):
             )
             raise StoreError(msg)
 
-    def _schedule(self, due: Any, commit: Any) -> None:
-        at = Timestamp.now() + Duration(seconds=self._wait())
+    def _schedule(self, due: Any, commit: Any, *, urgent: bool = False) -> None:
+        at = Timestamp.now() + Duration(seconds=self._pace.wait(urgent=urgent))
         due.write(float(at))
         commit.set(at)
 
@@ -336,10 +325,9 @@ class _CommitStream(beam.DoFn):
         done, took = _commit(
             self._store, self._run, self._duplicates, files, STREAM, status, reached or {}
         )
-        self._took += (took - self._took) / OF_LATE
+        self._pace.end(took)
         if status == RUNNING:
             merge_aside(self._folder, done.manifest)
-        self._committed = time.monotonic()
         if done.owes and owed is not None:
             owed.set(Timestamp.now() + Duration(seconds=HOLD_SECONDS))
         yield self._run.run_id

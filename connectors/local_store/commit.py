@@ -24,6 +24,7 @@ from connectors.local_store.index_merge import is_one_segment, merge_segments, n
 from connectors.local_store.manifest import Manifest
 from connectors.local_store.mapped import Mappings
 from connectors.local_store.means_files import MEANS, families_of
+from connectors.local_store.means_memory import MeansMemory
 from connectors.local_store.means_merge import merge_small_files
 from connectors.local_store.new_rows import NewRows
 from connectors.local_store.owed import owed_file
@@ -70,6 +71,7 @@ def commit_run(
     run: RunRecord,
     files: Sequence[StoredFile],
     mappings: Mappings | None = None,
+    memory: MeansMemory | None = None,
 ) -> Committed:
     """Prepares the commit of a run's files.
 
@@ -79,6 +81,7 @@ def commit_run(
         files: what its workers wrote.
         mappings: files of the index that are mapped already; it gets the others, and lets those go
             that are in use no more.
+        memory: what the store holds of windows, of a former commit of this process.
 
     Raises:
         StoreError: see `LocalStore.commit`.
@@ -104,7 +107,11 @@ def commit_run(
     for file in files:
         checked_path(change.folder, file)
     mappings = mappings or Mappings()
-    done = _Commit(change, run, past, files, mappings).prepare()
+    if memory is None or run.kind != STREAM or run.status == FINISHED:
+        memory = MeansMemory()
+    memory.begin(change.folder, change.before, run.run_id)
+    done = _Commit(change, run, past, files, mappings, memory).prepare()
+    memory.end(change.folder, done.manifest, run.run_id)
     mappings.keep(done.manifest.index)
     return done
 
@@ -149,8 +156,10 @@ class _Commit:
         past: RunRecord | None,
         files: Sequence[StoredFile],
         mappings: Mappings,
+        memory: MeansMemory,
     ) -> None:
-        self.change, self.run, self.past, self.mappings = change, run, past, mappings
+        self.change, self.run, self.past = change, run, past
+        self.mappings, self.memory = mappings, memory
         self.folder, self.before = change.folder, change.before
         self.means = [file for file in files if file.table == MEANS and file.rows]
         self.entries = [file for file in files if isinstance(file, IndexFile)]
@@ -236,7 +245,7 @@ class _Commit:
     def _settle(self) -> Counter[str]:
         """Adds rows of totals and the entries; gives the change of the run's balance."""
         index = Index(self.folder, self.before.index, self.mappings)
-        rows = NewRows(self.change, self.run, self.means)
+        rows = NewRows(self.change, self.run, self.means, self.memory)
         added = self.own_families - set(self.before.families)
         if added and index.rows:
             # What former runs have brought, in windows that they did not compute.

@@ -230,8 +230,8 @@ def families_of(folder: Path, files: Iterable[StoredFile]) -> set[tuple[int, int
     found: set[tuple[int, int]] = set()
     for file in files:
         rows = read_file(folder, file, ["window_size", "window_period"])
-        pairs = np.stack([column.to_numpy() for column in rows.columns])
-        found.update((size, period) for size, period in np.unique(pairs, axis=1).T.tolist())
+        pairs = rows.group_by(rows.column_names).aggregate([])
+        found.update(zip(*(column.to_pylist() for column in pairs.columns), strict=True))
     return found
 
 

@@ -22,6 +22,7 @@ from connectors.local_store.means_files import (
     read_windows,
     write_means,
 )
+from connectors.local_store.means_memory import MeansMemory
 from connectors.local_store.owed import HOLD_SECONDS, Owed, owed_file, read_owed, write_owed
 from connectors.local_store.partials import EXTREMES, taken, without_extremes
 from connectors.local_store.records import FINISHED, RECONCILE, STREAM, RunRecord, StoredFile
@@ -64,6 +65,7 @@ class NewRows:
         change: the transaction of the commit.
         run: the run that commits.
         means: the files of means that its workers wrote.
+        memory: what the store holds of windows that former commits of the run have changed.
 
     Attributes:
         owed: the file of what the run, a stream, owes; None for nothing.
@@ -72,10 +74,16 @@ class NewRows:
         StoreError: a file is missing or damaged.
     """
 
-    def __init__(self, change: Transaction, run: RunRecord, means: Sequence[StoredFile]) -> None:
+    def __init__(
+        self,
+        change: Transaction,
+        run: RunRecord,
+        means: Sequence[StoredFile],
+        memory: MeansMemory,
+    ) -> None:
         self._folder, self._before, self._run = change.folder, change.before, run
         self._stream = run.kind == STREAM
-        self._numbering = Numbering()
+        self._memory, self._numbering = memory, memory.numbering
         self._kept_from = kept_from(change.document)
         rows = [read_file(change.folder, file) for file in means]
         shares = pa.concat_tables([FILE_SCHEMA.empty_table(), *rows])
@@ -158,13 +166,7 @@ class NewRows:
         windows = Windows.of((piece.series, piece.starts) for piece in touched)
         if not len(windows):
             return None
-        stored = read_windows(
-            self._folder,
-            [file for file in self._before.files.get(MEANS, ()) if not file.history],
-            np.unique(windows.starts),
-            [name for name in NEEDED if self._stream or not name.startswith(OWN)],
-        )
-        before = former(windows, stored, numbering, self._run.run_id)
+        before = self._memory.former(windows, self._former)
         rows = totals(
             windows,
             before,
@@ -185,7 +187,20 @@ class NewRows:
         if not len(rows):
             return None
         table = totals_table(windows, rows, shown, numbering, revision, self._run)
-        return write_means(self._folder, table)
+        file = write_means(self._folder, table)
+        if index is None:
+            self._memory.keep(windows, before, rows)
+        return file
+
+    def _former(self, windows: Windows) -> Former:
+        """What the files of the store hold of windows."""
+        stored = read_windows(
+            self._folder,
+            [file for file in self._before.files.get(MEANS, ()) if not file.history],
+            np.unique(windows.starts),
+            [name for name in NEEDED if self._stream or not name.startswith(OWN)],
+        )
+        return former(windows, stored, self._numbering, self._run.run_id)
 
     def _due(self, windows: Windows, before: Former) -> list[Owed]:
         """What is owed and is added now; the rest is written for later."""

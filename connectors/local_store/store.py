@@ -21,6 +21,7 @@ from connectors.local_store.index import as_indexed, is_in_order, write_indexed
 from connectors.local_store.manifest import TEMPORARY_PREFIX, Manifest, read_document
 from connectors.local_store.mapped import Mappings
 from connectors.local_store.means_files import FILE_SCHEMA, MEANS, write_means
+from connectors.local_store.means_memory import MeansMemory
 from connectors.local_store.parquet import checked_batches, write_parquet
 from connectors.local_store.records import IndexFile, RunRecord, StoredFile
 from connectors.local_store.run_entries import in_order
@@ -59,7 +60,7 @@ class LocalStore:
     def __init__(self, folder: str | Path, lock_timeout: float = LOCK_SECONDS) -> None:
         self.folder = Path(folder)
         self.lock_timeout = lock_timeout
-        self._mappings = Mappings()
+        self._mappings, self._memory = Mappings(), MeansMemory()
 
     def prepare(self) -> None:
         """Creates the folder if needed and makes sure that a run can end in it.
@@ -220,7 +221,7 @@ class LocalStore:
         """
         listed = list(files)
         with self.transaction() as change:
-            done = commit_run(change, run, listed, self._mappings)
+            done = commit_run(change, run, listed, self._mappings, self._memory)
             if reached:
                 before = change.document.get(POSITIONS, {})
                 farther = {part: max(at, before.get(part, 0)) for part, at in reached.items()}

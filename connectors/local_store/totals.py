@@ -110,6 +110,43 @@ class Former:
     own: Partials
     own_emitted: Ints
 
+    @classmethod
+    def nothing(cls, count: int) -> Former:
+        """Of windows of which the store holds nothing."""
+        there, lost = np.zeros(count, bool), np.zeros(count, bool)
+        return cls(there, neutral(count), lost, neutral(count), np.full(count, NEVER))
+
+    def only(self, rows: Ints | Bools) -> Former:
+        """Some of the windows."""
+        return Former(
+            self.there[rows],
+            taken(self.partials, rows),
+            self.lost[rows],
+            taken(self.own, rows),
+            self.own_emitted[rows],
+        )
+
+    def put(self, rows: Ints | Bools | slice, other: Former) -> None:
+        """Replaces what is said of some windows by what the other one says."""
+        for mine, others in zip(self._columns(), other._columns(), strict=True):
+            mine[rows] = others
+
+    def follow(self, rows: Totals) -> None:
+        """Says what the store holds when new rows are written."""
+        newest = rows.only(rows.last)
+        self.there[newest.places] = True
+        self.lost[newest.places] = unknown_extremes(newest.partials)
+        for name, column in newest.partials.items():
+            self.partials[name][newest.places] = column
+        shared = newest.own_emitted != NEVER
+        for name, column in newest.own.items():
+            self.own[name][newest.places[shared]] = column[shared]
+        self.own_emitted[newest.places[shared]] = newest.own_emitted[shared]
+
+    def _columns(self) -> list[npt.NDArray]:
+        by_name = [held[name] for held in (self.partials, self.own) for name in sorted(held)]
+        return [self.there, self.lost, self.own_emitted, *by_name]
+
 
 NEVER = -(2**63)
 
@@ -128,17 +165,16 @@ def former(windows: Windows, rows: pa.Table, numbering: Numbering, run_id: str) 
     places = windows.places(numbering.series(rows), _micros(rows, "window_start"))
     rows, places = rows.filter(pa.array(places >= 0)), places[places >= 0]
     newest = _last(count, places, rows)
-    there = newest >= 0
-    partials = neutral(count)
-    lost = np.zeros(count, bool)
+    result = Former.nothing(count)
+    there = result.there
+    there[:] = newest >= 0
     if there.any():
         found = rows.take(pa.array(newest[there]))
         for name, column in read_hidden(found, PARTIAL).items():
-            partials[name][there] = column
+            result.partials[name][there] = column
         for name in EXTREMES:
-            lost[there] |= found.column(name).is_null().to_numpy()
-        lost &= partials["count"] > 0
-    own, own_emitted = neutral(count), np.full(count, NEVER)
+            result.lost[there] |= found.column(name).is_null().to_numpy()
+        result.lost[:] &= result.partials["count"] > 0
     if OWN + "emitted_at" in rows.schema.names:
         mine = rows.column(OWN + "emitted_at").is_valid().to_numpy() & np.array(
             rows.column("run_id").to_numpy(zero_copy_only=False) == run_id, bool
@@ -149,9 +185,9 @@ def former(windows: Windows, rows: pa.Table, numbering: Numbering, run_id: str) 
         if has.any():
             found = rows.take(pa.array(newest[has]))
             for name, column in read_hidden(found, OWN).items():
-                own[name][has] = column
-            own_emitted[has] = _micros(found, OWN + "emitted_at")
-    return Former(there, partials, lost, own, own_emitted)
+                result.own[name][has] = column
+            result.own_emitted[has] = _micros(found, OWN + "emitted_at")
+    return result
 
 
 def _last(count: int, places: Ints, rows: pa.Table) -> Ints:

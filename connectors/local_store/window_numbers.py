@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from transforms.spans import Ints
+from transforms.spans import Bools, Ints
 
 __all__ = ["WINDOW", "Numbering", "Windows"]
 
@@ -30,6 +30,9 @@ class Numbering:
         self._quantities: dict[str, int] = {}
         self._owners: dict[tuple[str | None, str | None], int] = {}
         self.names: dict[str | None, str | None] = {None: None}
+
+    def __len__(self) -> int:
+        return len(self._owners)
 
     def series(self, rows: pa.Table | pa.RecordBatch) -> Ints:
         """The number of each row's series.
@@ -137,6 +140,10 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    def only(self, rows: Bools) -> Windows:
+        """Some of them."""
+        return Windows(self.series[rows], self.starts[rows])
 
     def places(self, series: Ints, starts: Ints) -> Ints:
         """The place of each given window; -1 for one that is not in the set."""

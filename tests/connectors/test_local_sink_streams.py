@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import math
 import time
-import types
 
 import apache_beam as beam
 import pyarrow as pa
@@ -15,10 +14,12 @@ from apache_beam.transforms.window import GlobalWindow
 from connectors import local_sink
 from connectors.local_sink import Run, WriteToStore
 from connectors.local_store import LocalStore, new_rows
+from connectors.local_store.means_files import means_rows
 from connectors.local_store.owed import HOLD_SECONDS
 from geo import RegionIndex
 from pipelines.reconcile import main as reconcile
 from schemas.tables import arrow_schema
+from tests.connectors import store_runs
 from tests.support.jobs import ask, rows_of
 from tests.support.pipelines import one_thread
 from tests.support.streams import START, TOULOUSE, Stream, deletion, reading, run_stream
@@ -249,32 +250,23 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert [past.status for past in store.manifest().runs] == ["finished"]
 
 
-def test_commits_take_a_part_of_the_time_only(tmp_path, monkeypatch):
-    """After a long one the next waits, but not longer than was said."""
-    now = 5000.0
-    monkeypatch.setattr(local_sink, "time", types.SimpleNamespace(monotonic=lambda: now))
-    committer = local_sink._CommitStream(str(tmp_path), run("stream"), "latest", 2.5)
-    assert committer._wait() == pytest.approx(0.05)
-    committer._committed, committer._took = now, 0.5
-    assert committer._wait() == pytest.approx(1.0)
-    committer._took = 100.0
-    assert committer._wait() == 2.5
-    committer._committed = now - 1000
-    assert committer._wait() == pytest.approx(0.05)
-
-
-def test_a_single_long_commit_hardly_delays_the_next(committer, monkeypatch):
-    took = iter([0.4] * 20 + [1.2])
-    done = types.SimpleNamespace(owes=False, manifest=None)
-    monkeypatch.setattr(local_sink, "_commit", lambda *_: (done, next(took)))
-    monkeypatch.setattr(local_sink, "merge_aside", lambda *_: None)
-    monkeypatch.setattr(local_sink, "time", types.SimpleNamespace(monotonic=lambda: 5000.0))
-    waits = []
-    for _ in range(21):
-        assert list(committer._commit([], "running", None)) == ["stream"]
-        waits.append(committer._wait())
-    assert waits[-2] == pytest.approx(0.8, rel=0.01)
-    assert waits[-1] == pytest.approx(1.2, rel=0.01)
+def test_new_means_bring_the_next_commit_forward(committer, tmp_path):
+    """It waits for a while after the one before, but not when there are new means."""
+    store, files, waiting, held, commit = LocalStore(tmp_path), Bag(), State(), State(), Timer()
+    state = files, waiting, commit, Timer(), State(), held, Timer()
+    committer._pace.end(0.02)
+    for number in range(3):
+        assert give(committer, ("store", Reached("topic/0", number)), *state) == []
+    assert len(commit) == 1
+    assert float(commit[0]) - time.time() > 0.15
+    share = store_runs.share_of(store_runs.entries_of([store_runs.Reading(1, 1)]))
+    rows = means_rows(share, 0, "stream", store_runs.moment())
+    for _ in range(2):
+        element = "store", store.write("regional_means_revisions", rows)
+        assert give(committer, element, *state) == []
+    assert len(commit) == 2
+    assert float(commit[1]) - time.time() <= 0.05
+    assert waiting.read() == float(commit[1])
 
 
 def test_a_commit_does_not_wait_for_a_timer_that_does_not_come(committer, tmp_path):
@@ -283,7 +275,7 @@ def test_a_commit_does_not_wait_for_a_timer_that_does_not_come(committer, tmp_pa
     state = files, waiting, commit, Timer(), State(), held, owed
     committed = LocalStore(tmp_path).positions
     assert give(committer, ("store", Reached("topic/0", 7)), *state) == []
-    waiting.write(time.time() + 1)
+    waiting.write(time.time() + 0.1)
     assert give(committer, ("store", Reached("topic/0", 8)), *state) == []
     assert len(commit) == 1
     waiting.write(time.time() - 0.2)

@@ -7,7 +7,7 @@ import datetime
 import pytest
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from connectors import local_sink
+from connectors import commit_pace, local_sink
 from connectors.local_store import LocalStore
 from connectors.local_store.errors import StoreError
 from tests.connectors import store_runs
@@ -75,7 +75,7 @@ def test_a_commit_that_a_wrong_clock_put_off_for_hours_comes_soon(committer, mon
         assert list(committer.process(("store", None), Files(), *cells)) == []
         return now
 
-    soon = Duration(seconds=local_sink.GATHER)
+    soon = Duration(seconds=commit_pace.GATHER)
     first = take(0)
     assert commit.value == first + soon
     take(0.1 / 3600)
