@@ -293,7 +293,9 @@ class _Commit:
         self.wrote = written is not None
         new = [] if written is None else [written]
         before = self.before.files.get(MEANS, ())
-        merged, replaced = merge_small_files(self.folder, [*before, *new], self.alive)
+        # A stream's new means are waited for; its next commit without any comes soon.
+        hurry = self.stream and bool(self.means)
+        merged, replaced = merge_small_files(self.folder, [*before, *new], self.alive, hurry=hurry)
         added = [*merged, *(file for file in new if file not in replaced)]
         self.change.remove(replaced)
         self.change.add(added, self.run.run_id)

@@ -30,7 +30,7 @@ LARGEST = 1 << 18
 
 
 def merge_small_files(
-    folder: Path, files: Sequence[StoredFile], running: Collection[str]
+    folder: Path, files: Sequence[StoredFile], running: Collection[str], *, hurry: bool = False
 ) -> tuple[list[StoredFile], list[StoredFile]]:
     """Merges files of like size; no row is left out.
 
@@ -38,6 +38,7 @@ def merge_small_files(
         folder: the store's folder.
         files: the files of the table.
         running: runs that may bring more panes.
+        hurry: leave it to a later call, unless there are twice as many files as there may be.
 
     Returns:
         New files; and those in whose place they are, and that were made on the way.
@@ -48,7 +49,8 @@ def merge_small_files(
     current = list(files)
     added: list[StoredFile] = []
     replaced: list[StoredFile] = []
-    while crowded := _crowded(current):
+    most = 2 * MOST if hurry else MOST
+    while crowded := _crowded(current, most):
         merged = merge_files(folder, crowded, running)
         current = [file for file in current if file not in crowded] + merged
         replaced += crowded
@@ -77,7 +79,7 @@ def merge_files(
     return [write_means(folder, part, history=history) for part, history in parts if part.num_rows]
 
 
-def _crowded(files: Sequence[StoredFile]) -> list[StoredFile]:
+def _crowded(files: Sequence[StoredFile], most: int) -> list[StoredFile]:
     """The files of the lowest tier with too many."""
     tiers: dict[tuple[int, bool], list[StoredFile]] = {}
     for file in files:
@@ -86,7 +88,7 @@ def _crowded(files: Sequence[StoredFile]) -> list[StoredFile]:
             while file.rows > SMALLEST * MOST**tier:
                 tier += 1
             tiers.setdefault((tier, file.history), []).append(file)
-    return next((tiers[tier] for tier in sorted(tiers) if len(tiers[tier]) > MOST), [])
+    return next((tiers[tier] for tier in sorted(tiers) if len(tiers[tier]) > most), [])
 
 
 def _current(rows: pa.Table, running: Collection[str]) -> Bools:

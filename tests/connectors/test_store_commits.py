@@ -446,6 +446,22 @@ def test_rows_that_were_replaced_are_kept_and_not_read_again(store, monkeypatch)
     assert hourly(store)["count"] == 41
 
 
+def test_a_stream_merges_files_when_nobody_waits_for_its_means(store):
+    stream = Stream(store, "s")
+
+    def files_after(number, *, means):
+        files = stream.read([Reading(number, 1)])
+        stream.commit([*files, *stream.pane()] if means else files)
+        return sum(not file.history for file in store.manifest().files[MEANS])
+
+    assert [files_after(number, means=True) for number in range(12)] == list(range(1, 13))
+    assert files_after(12, means=False) == 1
+    # Where all commits have means, twice as many files are merged as else.
+    counts = [files_after(20 + number, means=True) for number in range(40)]
+    assert max(counts) == 16
+    assert hourly(store)["count"] == 12 + 40 + 1
+
+
 def test_files_that_were_merged_go_an_hour_later(store, monkeypatch):
     with few_rows():
         for number in range(9):
