@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["CommitPace"]
+__all__ = ["GATHER", "CommitPace"]
 
 GATHER, LEAST_EVERY = 0.05, 0.25
 """Seconds that a commit waits for files that come together; and from one commit to the next."""

@@ -22,7 +22,7 @@ from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 import transforms.batches  # noqa: F401 - registers the coder of batches
-from connectors.commit_pace import CommitPace
+from connectors.commit_pace import GATHER, CommitPace
 from connectors.local_archive import WriteArchive
 from connectors.local_rows import (
     TABLES,
@@ -88,7 +88,7 @@ class WriteToStore(beam.PTransform):
     Of bounded inputs all is committed at once when all is written; until then the store is as it
     was. Of unbounded inputs, what has been written is committed by the clock, and at the end.
     Commits take at most a third of the time, unless `commit_every` seconds have passed since the
-    last one; new means hardly wait. A runner that lets no timer by the clock fire while elements
+    last one; new means do not wait. A runner that lets no timer by the clock fire while elements
     come does not hold them back. Files that a restarted pipeline hands over again change nothing.
     How far the sources have been read (`transforms.reached`) is committed with the archive, one
     commit later than what they brought: a run that goes on from there leaves nothing out.
@@ -225,12 +225,14 @@ class _CommitStream(beam.DoFn):
         files.add(element[1])
         at, now = due.read(), float(Timestamp.now())
         means = isinstance(element[1], StoredFile) and element[1].table == MEANS
-        if at is not None and at < now - OVERDUE:
+        wait = self._pace.wait(urgent=means)
+        if (at is not None and at < now - OVERDUE) or (means and wait <= GATHER):
             yield from self._commit_written(files, due, held, commit, owed)
         # It comes earlier than was said where there are new means, or where a clock that was wrong
         # has set the timer hours ahead.
-        elif at is None or at > now + self._pace.wait(urgent=means) + OVERDUE:
+        elif at is None or at > now + wait + OVERDUE:
             self._schedule(due, commit, urgent=means)
+        if at is None:
             end.set(GlobalWindow().max_timestamp())
 
     def _check_owner(self, owner: Any) -> None:

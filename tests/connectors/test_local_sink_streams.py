@@ -87,8 +87,9 @@ def as_stream():
 
 @pytest.fixture
 def at_the_end(monkeypatch):
-    """Commits wait for timers, which this runner loses: all is committed at the end."""
+    """All commits wait for timers, which this runner loses: what there is, is committed last."""
     monkeypatch.setattr(local_sink, "OVERDUE", math.inf)
+    monkeypatch.setattr(local_sink, "GATHER", -math.inf)
 
 
 @pytest.mark.usefixtures("at_the_end")
@@ -250,23 +251,27 @@ def test_files_are_committed_by_the_clock_and_the_clock_is_not_put_off(committer
     assert [past.status for past in store.manifest().runs] == ["finished"]
 
 
-def test_new_means_bring_the_next_commit_forward(committer, tmp_path):
-    """It waits for a while after the one before, but not when there are new means."""
+def test_new_means_are_committed_at_once(committer, tmp_path):
+    """They do not wait because there has just been a commit, unless commits take too long."""
     store, files, waiting, held, commit = LocalStore(tmp_path), Bag(), State(), State(), Timer()
     state = files, waiting, commit, Timer(), State(), held, Timer()
+    share = store_runs.share_of(store_runs.entries_of([store_runs.Reading(1, 1)]))
+    rows = means_rows(share, 0, "stream", store_runs.moment())
+    element = "store", store.write("regional_means_revisions", rows)
     committer._pace.end(0.02)
     for number in range(3):
         assert give(committer, ("store", Reached("topic/0", number)), *state) == []
     assert len(commit) == 1
     assert float(commit[0]) - time.time() > 0.15
-    share = store_runs.share_of(store_runs.entries_of([store_runs.Reading(1, 1)]))
-    rows = means_rows(share, 0, "stream", store_runs.moment())
-    for _ in range(2):
-        element = "store", store.write("regional_means_revisions", rows)
-        assert give(committer, element, *state) == []
-    assert len(commit) == 2
-    assert float(commit[1]) - time.time() <= 0.05
-    assert waiting.read() == float(commit[1])
+    assert give(committer, element, *state) == ["stream"]
+    assert len(store.manifest().files["regional_means_revisions"]) == 1
+    assert len(commit) == 2, "how far the source was read is committed with the next"
+    committer._pace.end(1.0)
+    assert give(committer, element, *state) == []
+    assert len(commit) == 2, "the next commit is due earlier"
+    waiting.write(time.time() + 100)
+    assert give(committer, element, *state) == []
+    assert 1.0 < float(commit[2]) - time.time() <= 2.5
 
 
 def test_a_commit_does_not_wait_for_a_timer_that_does_not_come(committer, tmp_path):
